@@ -1,0 +1,62 @@
+-- cancelling.lua - part of the scripts that cancel: ends open jobs of a batch, some at a time.
+
+-- Marks the given open jobs as cancelled, with an event each.
+local function cancel_jobs(batch, indexes, now)
+  local state = states(batch, indexes)
+  local open = {}
+  for i, index in ipairs(indexes) do
+    if state[i] == 0 then open[#open + 1] = index end
+  end
+  if #open == 0 then return 0 end
+  local run = tonumber(call('HGET', P .. 'b:' .. batch, 'run') or 1)
+  local inputs = call('HMGET', P .. 'in:' .. batch, unpack(open))
+  local bits, events = {}, {}
+  for i, index in ipairs(open) do
+    bits[#bits + 1] = 'SET'
+    bits[#bits + 1] = 'u2'
+    bits[#bits + 1] = '#' .. index
+    bits[#bits + 1] = 3
+    events[i] = event('cancelled', run, index, now, input_id(inputs[i]))
+  end
+  call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
+  emit(batch, events)
+  call('HINCRBY', P .. 'b:' .. batch, 'cancelled', #open)
+  live_out(#open)
+  call('HINCRBY', P .. 'b:' .. batch, 'open', -#open)
+  return #open
+end
+
+-- Goes on cancelling a whole batch from where the last call stopped; when all jobs are over its
+-- lists go, too, and the batch ends.
+local function cancel_some(batch, most, now)
+  local key = P .. 'b:' .. batch
+  local b = call('HMGET', key, 'cancel', 'hw', 'user', 'paused')
+  if not b[1] then
+    call('ZREM', P .. 'cancelling', batch)
+    return 0
+  end
+  local from, have = tonumber(b[1]), tonumber(b[2])
+  local indexes = {}
+  for i = from, math.min(have, from + most) - 1 do indexes[#indexes + 1] = i end
+  if #indexes > 0 then
+    call('HDEL', key, 'cancel') -- a removal first, so that it works when memory is full
+    call('HSET', key, 'cancel', from + #indexes)
+    return cancel_jobs(batch, indexes, now)
+  end
+  for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
+    local n = call('LLEN', P .. 'r:' .. list)
+    if n > 0 and not b[4] then
+      ring_out(list, b[3])
+      local _, lane_model = list_parts(list)
+      count_ready(lane_model, -n)
+    end
+    call('UNLINK', P .. 'r:' .. list)
+  end
+  call('UNLINK', P .. 'd:' .. batch)
+  call('ZREM', P .. 'delayed', batch)
+  call('ZREM', P .. 'cancelling', batch)
+  call('HDEL', key, 'cancel')
+  call('HSET', key, 'sealed', '1')
+  finish_if_done(batch, now)
+  return 0
+end

@@ -1,0 +1,106 @@
+-- claim - takes up to `want` ready jobs for one incarnation, fairly among users and batches.
+--
+-- ARGV  1 incarnation  2 SEQ of this claim, rising  3 want, 0 to 1,000
+--       then LANE/MODEL, in the order of preference
+-- Returns {1, server ms, ready, visits}: `ready` the pairs LANE/MODEL, jobs that could be
+-- claimed; a visit is {list, user, nonce, batch's total, slot, ticket, input, slot, ticket, ...};
+-- {-1} the lease is lost.
+--
+-- A claim whose SEQ is not above the last returns what still exists under it and never pops.
+local inc, seq, want = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local now = now_ms()
+if not alive(inc, now) then return {-1} end
+local me = P .. 'w:' .. inc
+local last = call('HMGET', me, 'seq', 'seqn')
+
+local function head(list)
+  local _, _, batch = list_parts(list)
+  local b = call('HMGET', P .. 'b:' .. batch, 'nonce', 'total', 'hw', 'user', 'maxin')
+  local total = tonumber(b[2] or -1)
+  if total < 0 then total = tonumber(b[3] or 0) end
+  return batch, {list, b[4] or '', b[1] or '', total}, tonumber(b[5] or 1)
+end
+
+if seq <= tonumber(last[1]) then
+  local visits = {}
+  for slot = 1, seq == tonumber(last[1]) and tonumber(last[2]) or 0 do
+    local v = call('HGET', P .. 'a:' .. inc, seq .. ':' .. slot)
+    if v then
+      local batch, visit = head(string.sub(v, 2 + TICKET))
+      local index = struct.unpack('>I4', v, 2)
+      visit[5], visit[6] = slot, string.sub(v, 2, 1 + TICKET)
+      visit[7] = call('HGET', P .. 'in:' .. batch, index) or ''
+      visits[#visits + 1] = visit
+    end
+  end
+  return {1, now, call('HGETALL', P .. 'ready'), visits}
+end
+call('HSET', me, 'seq', seq, 'seqn', 0) -- refused over maxmemory, before anything was popped
+
+local slots, visits, active, bytes = 0, {}, {}, 0
+
+-- Takes up to q tickets of one list; the ones whose job is over are dropped.
+local function take(list, q)
+  local batch, visit, maxin = head(list)
+  q = math.min(q, math.max(1, math.floor(8388608 / maxin)))
+  local tickets = call('LPOP', P .. 'r:' .. list, q)
+  if not tickets then return end
+  local _, lane_model = list_parts(list)
+  count_ready(lane_model, -#tickets)
+  local indexes = {}
+  for i, t in ipairs(tickets) do indexes[i] = struct.unpack('>I4', t) end
+  local state = states(batch, indexes)
+  local inputs = call('HMGET', P .. 'in:' .. batch, unpack(indexes))
+  for i, t in ipairs(tickets) do
+    if state[i] == 0 and inputs[i] then
+      slots = slots + 1
+      active[#active + 1] = seq .. ':' .. slots
+      active[#active + 1] = 'c' .. t .. list
+      visit[#visit + 1] = slots
+      visit[#visit + 1] = t
+      visit[#visit + 1] = inputs[i]
+      bytes = bytes + #inputs[i]
+    end
+  end
+  if #visit > 4 then visits[#visits + 1] = visit end
+end
+
+-- Goes round the users of one ring, and round the batches of each.
+local function round(ring)
+  local users = call('LLEN', P .. 'ring:' .. ring)
+  while users > 0 and slots < want and bytes < 8388608 do
+    local share = math.max(1, math.floor((want - slots) / users))
+    local user = call('LPOP', P .. 'ring:' .. ring)
+    if not user then return end
+    local key = P .. 'ur:' .. ring .. '/' .. user
+    local batch = call('LPOP', key)
+    if batch then
+      local list = ring .. '/' .. batch
+      take(list, share)
+      if call('LLEN', P .. 'r:' .. list) > 0 then call('RPUSH', key, batch) end
+    end
+    if call('LLEN', key) > 0 then
+      call('RPUSH', P .. 'ring:' .. ring, user)
+    else
+      users = users - 1
+    end
+  end
+end
+
+-- High, normal and low come first in 16, 4 and 1 of 21 claims.
+local turn = seq % 21
+local order = turn < 16 and {0, 1, 2} or turn < 20 and {1, 0, 2} or {2, 0, 1}
+if want > 0 and call('HEXISTS', KEYS[1], 'paused') == 0 then
+  for i = 4, #ARGV do
+    for _, priority in ipairs(order) do
+      if slots < want then round(priority .. '/' .. ARGV[i]) end
+    end
+  end
+end
+if slots > 0 then
+  for i = 1, #active, 4000 do
+    call('HSET', P .. 'a:' .. inc, unpack(active, i, math.min(i + 3999, #active)))
+  end
+  call('HSET', me, 'seqn', slots)
+end
+return {1, now, call('HGETALL', P .. 'ready'), visits}

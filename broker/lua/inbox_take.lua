@@ -1,0 +1,35 @@
+-- inbox_take - hands what other producers pushed to one incarnation, which must place it with
+-- inbox_put; a crash in between gives it back. Resent with the same SEQ it pops nothing.
+--
+-- ARGV  1 incarnation  2 SEQ, rising together with those of claims  3 most, up to 500
+-- Returns {1, field, bytes, field, bytes, ...}; {-1} the lease is lost.
+local inc, seq = ARGV[1], tonumber(ARGV[2])
+if not alive(inc, now_ms()) then return {-1} end
+local me, key = P .. 'w:' .. inc, P .. 'a:' .. inc
+local last = tonumber(call('HGET', me, 'seq'))
+local out = {1}
+if seq <= last then
+  for slot = 1, seq == last and tonumber(call('HGET', me, 'seqn')) or 0 do
+    local field = seq .. ':' .. slot
+    local v = call('HGET', key, field)
+    if v then
+      out[#out + 1] = field
+      out[#out + 1] = string.sub(v, 2)
+    end
+  end
+  return out
+end
+if call('LLEN', P .. 'inbox') == 0 then return out end
+call('HSET', me, 'seq', seq, 'seqn', 0)
+local n = 0
+for _ = 1, tonumber(ARGV[3]) do
+  local item = call('LPOP', P .. 'inbox')
+  if not item then break end
+  n = n + 1
+  call('HSET', key, seq .. ':' .. n, 'i' .. item)
+  out[#out + 1] = seq .. ':' .. n
+  out[#out + 1] = item
+  if #item > 1048576 then break end
+end
+call('HSET', me, 'seqn', n)
+return out

@@ -1,0 +1,28 @@
+-- pause - stops or goes on with the claiming of a batch, or of the whole queue.
+--
+-- ARGV  1 batch, '' for the queue  2 '1' pause, '0' resume
+-- Returns {1}; {0} no such batch.
+local batch, on = ARGV[1], ARGV[2] == '1'
+if batch == '' then
+  if on then call('HSET', KEYS[1], 'paused', '1') else call('HDEL', KEYS[1], 'paused') end
+  if not on then wake(16) end
+  return {1}
+end
+local key = P .. 'b:' .. batch
+local b = call('HMGET', key, 'nonce', 'user', 'paused')
+if not b[1] then return {0} end
+if (b[3] ~= false) == on then return {1} end
+if on then call('HSET', key, 'paused', '1') else call('HDEL', key, 'paused') end
+for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
+  local n = call('LLEN', P .. 'r:' .. list)
+  local _, lane_model = list_parts(list)
+  if n > 0 and on then
+    ring_out(list, b[2])
+    count_ready(lane_model, -n)
+  elseif n > 0 then
+    ring_in(list, b[2])
+    count_ready(lane_model, n)
+    wake(n)
+  end
+end
+return {1}

@@ -1,0 +1,145 @@
+-- prelude.lua - what every script of the queue begins with. KEYS[1] is always the queue's
+-- `genfarm:{QUEUE}:cfg`, so that a cluster can redirect; all other keys carry the same tag and
+-- are built from its prefix. Clocks are the server's. See broker/README.md for the keys.
+local call = redis.call
+local P = string.sub(KEYS[1], 1, -4)
+local TICKET = 10 -- bytes: index u32, run u16, attempts u8, lost u8, limited u16, big-endian
+
+local function now_ms()
+  local t = call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- tostring() would print a large number as 1.795e+15.
+local function int(n)
+  return string.format('%.0f', n)
+end
+
+-- A lease holds while its end lies ahead. Where it is past, but nobody has ticked for three
+-- seconds or the hold after such a gap is still on, the server was away and not the worker.
+local function alive(inc, now)
+  local ends = call('ZSCORE', P .. 'leases', inc)
+  if not ends then return false end
+  if tonumber(ends) > now then return true end
+  if call('HEXISTS', P .. 'w:' .. inc, 'reaped') == 1 then return false end
+  local c = call('HMGET', KEYS[1], 'last_tick', 'hold')
+  return now - tonumber(c[1] or now) > 3000 or now < tonumber(c[2] or 0)
+end
+
+-- A ready list is named PRIORITY/LANE/MODEL/BATCH.
+local function list_parts(list)
+  return string.match(list, '^(%d/([^/]+/[^/]+))/(.+)$') -- ring, lane/model, batch
+end
+
+local function ring_in(list, user)
+  local ring, _, batch = list_parts(list)
+  if call('RPUSH', P .. 'ur:' .. ring .. '/' .. user, batch) == 1 then
+    call('RPUSH', P .. 'ring:' .. ring, user)
+  end
+end
+
+local function ring_out(list, user)
+  local ring, _, batch = list_parts(list)
+  local key = P .. 'ur:' .. ring .. '/' .. user
+  call('LREM', key, 1, batch)
+  if call('LLEN', key) == 0 then call('LREM', P .. 'ring:' .. ring, 1, user) end
+end
+
+-- Changes the number of jobs that may be claimed of a lane and model; nothing is kept at zero.
+local function count_ready(lane_model, by)
+  if by ~= 0 and call('HINCRBY', P .. 'ready', lane_model, by) <= 0 then
+    call('HDEL', P .. 'ready', lane_model)
+  end
+end
+
+-- Wakes up to n idle workers. Tokens nobody takes do no harm and go after five seconds.
+local function wake(n)
+  local key = P .. 'wake'
+  local have = call('LLEN', key)
+  if have >= 16 then return end
+  for _ = 1, math.min(n, 16 - have) do call('RPUSH', key, '1') end
+  call('PEXPIRE', key, 5000)
+end
+
+-- Puts tickets (1 to 1,000) at the end, or the front, of a ready list.
+local function push(list, user, paused, tickets, front)
+  local len = call(front and 'LPUSH' or 'RPUSH', P .. 'r:' .. list, unpack(tickets))
+  if paused then return end
+  if len == #tickets then ring_in(list, user) end
+  local _, lane_model = list_parts(list)
+  count_ready(lane_model, #tickets)
+  wake(#tickets)
+end
+
+-- Puts tickets into the batch's delayed set; `delayed` holds each batch's earliest.
+local function delay(batch, due, members)
+  local args = {}
+  for i, m in ipairs(members) do
+    args[2 * i - 1] = due[i]
+    args[2 * i] = m
+  end
+  call('ZADD', P .. 'd:' .. batch, unpack(args))
+  local first = call('ZRANGE', P .. 'd:' .. batch, 0, 0, 'WITHSCORES')
+  call('ZADD', P .. 'delayed', first[2], batch)
+end
+
+-- States of jobs, two bits each: 0 open, 1 completed, 2 failed, 3 cancelled.
+local function states(batch, indexes)
+  local args = {}
+  for _, i in ipairs(indexes) do
+    args[#args + 1] = 'GET'
+    args[#args + 1] = 'u2'
+    args[#args + 1] = '#' .. i
+  end
+  return call('BITFIELD', P .. 'st:' .. batch, unpack(args))
+end
+
+local TYPE = {
+  submitted = 1, completed = 2, failed = 3, cancelled = 4, retrying = 5, unknown = 6,
+  reopened = 7, blocked = 8, unblocked = 9, step = 10, batch_done = 11,
+}
+
+-- An event: type u8, run u16, index u32, time u64 (ms), length of id u16, id, msgpack map.
+local function event(kind, run, index, now, id, map)
+  local body = map and cmsgpack.pack(map) or '\128'
+  return struct.pack('>BI2I4I8I2', TYPE[kind], run, index, now, #id) .. id .. body
+end
+
+-- Appends events to the batch's stream under dense ids N-0.
+local function emit(batch, events)
+  local n = call('HINCRBY', P .. 'b:' .. batch, 'ev', #events) - #events
+  local key = P .. 'ev:' .. batch
+  for i, e in ipairs(events) do
+    call('XADD', key, int(n + i) .. '-0', 'e', e)
+  end
+end
+
+-- An input is: digest u32, length of id u16, id, msgpack map.
+local function input_id(record)
+  if not record then return '' end
+  local n = struct.unpack('>I2', record, 5)
+  return string.sub(record, 7, 6 + n)
+end
+
+local KEYS_OF_BATCH = {'b:', 'in:', 'st:', 'ev:', 'ids:', 'ls:'}
+
+-- Ends a batch whose last open job has gone: writes batch_done and starts its retention.
+local function finish_if_done(batch, now)
+  local key = P .. 'b:' .. batch
+  local b = call('HMGET', key, 'sealed', 'open', 'completed', 'failed', 'cancelled', 'hw', 'cost',
+    'unknown', 'keep', 'run')
+  if b[1] ~= '1' or tonumber(b[2]) ~= 0 then return end
+  emit(batch, {event('batch_done', tonumber(b[10]), 0, now, '', {
+    completed = tonumber(b[3]), failed = tonumber(b[4]), cancelled = tonumber(b[5]),
+    total = tonumber(b[6]), cost = tonumber(b[7]), possible_double_bill = tonumber(b[8]),
+  })})
+  call('HSET', key, 'done_at', int(now))
+  local ends = now + tonumber(b[9]) * 1000
+  call('ZADD', P .. 'expiring', int(ends), batch)
+  for _, k in ipairs(KEYS_OF_BATCH) do call('PEXPIREAT', P .. k .. batch, int(ends)) end
+end
+
+-- Takes n jobs out of the count of ready and active ones that autoscalers read.
+local function live_out(n)
+  if n > 0 then call('LPOP', P .. 'live', n) end
+end

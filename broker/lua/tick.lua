@@ -1,0 +1,171 @@
+-- tick - the farm's housekeeping, which every worker runs with jitter; bounded, idempotent.
+-- Promotes what is due, takes jobs back from lost workers, goes on with cancellations, removes
+-- batches whose retention has ended. Every part begins with a removal.
+--
+-- ARGV  1 lease, ms  2 most jobs to move per part, up to 500
+-- Returns {1, server ms, promoted, reaped, cancelled, purged}
+local lease, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local now = now_ms()
+
+-- After a gap the server was away, not the workers: nothing is reaped for one lease.
+local c = call('HMGET', KEYS[1], 'last_tick', 'hold')
+local hold = tonumber(c[2] or 0)
+call('HDEL', KEYS[1], 'last_tick')
+call('HSET', KEYS[1], 'last_tick', int(now))
+if c[1] and now - tonumber(c[1]) > 3000 then
+  hold = now + lease
+  call('HSET', KEYS[1], 'hold', int(hold))
+end
+
+-- Puts tickets back into their lists, by batch; jobs that are over are left out.
+local function back(batch, lists)
+  local b = call('HMGET', P .. 'b:' .. batch, 'user', 'paused', 'nonce')
+  if not b[3] then return end
+  for list, tickets in pairs(lists) do push(list, b[1], b[2], tickets, true) end
+end
+
+local function promote()
+  local moved = 0
+  for _, batch in ipairs(call('ZRANGEBYSCORE', P .. 'delayed', 0, now, 'LIMIT', 0, 8)) do
+    local key = P .. 'd:' .. batch
+    local members = call('ZRANGEBYSCORE', key, 0, now, 'LIMIT', 0, math.max(1, most - moved))
+    if #members > 0 then call('ZREM', key, unpack(members)) end
+    local lists = {}
+    for _, m in ipairs(members) do
+      local list = string.sub(m, 1 + TICKET)
+      lists[list] = lists[list] or {}
+      table.insert(lists[list], string.sub(m, 1, TICKET))
+    end
+    call('ZREM', P .. 'delayed', batch)
+    local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if first[2] then call('ZADD', P .. 'delayed', first[2], batch) end
+    back(batch, lists)
+    moved = moved + #members
+    if moved >= most then break end
+  end
+  return moved
+end
+
+-- Ends jobs as failed from here, without a worker.
+local function fail(batch, jobs)
+  local bits, events = {}, {}
+  for _, j in ipairs(jobs) do
+    bits[#bits + 1] = 'SET'
+    bits[#bits + 1] = 'u2'
+    bits[#bits + 1] = '#' .. j.index
+    bits[#bits + 1] = 2
+    events[#events + 1] = event('failed', j.run, j.index, now, j.id, {code = j.code,
+      message = j.why, attempts = j.attempts})
+    if j.code == 'poison' then
+      call('RPUSH', P .. 'dead', cmsgpack.pack({batch = batch, index = j.index, id = j.id,
+        code = j.code, message = j.why, ts = now}))
+    end
+  end
+  call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
+  emit(batch, events)
+  call('HINCRBY', P .. 'b:' .. batch, 'failed', #jobs)
+  live_out(#jobs)
+  if call('HINCRBY', P .. 'b:' .. batch, 'open', -#jobs) == 0 then finish_if_done(batch, now) end
+end
+
+-- One lost job: decides where it goes. A call that was sent may have been billed.
+local function lost_job(batch, value, policy, out)
+  local index, run, attempts, lost, limited = struct.unpack('>I4I2BBI2', value, 2)
+  local sent, list = string.byte(value) == 115, string.sub(value, 2 + TICKET)
+  local id = input_id(call('HGET', P .. 'in:' .. batch, index))
+  lost = math.min(255, lost + 1)
+  local job = {index = index, run = run, id = id, attempts = attempts}
+  if sent then
+    out.unknown[#out.unknown + 1] = event('unknown', run, index, now, id,
+      {code = 'worker_lost', policy = policy, attempts = attempts})
+  end
+  if lost >= 3 then
+    job.code, job.why = 'poison', 'its worker was lost ' .. lost .. ' times'
+    out.failed[#out.failed + 1] = job
+  elseif sent and policy == 'fail' then
+    job.code, job.why = 'worker_lost', 'the worker was lost while the call was under way'
+    out.failed[#out.failed + 1] = job
+  else
+    out.lists[list] = out.lists[list] or {}
+    table.insert(out.lists[list], struct.pack('>I4I2BBI2', index, run, attempts, lost, limited))
+  end
+end
+
+local function recover(batch, values)
+  local indexes = {}
+  for i, v in ipairs(values) do indexes[i] = struct.unpack('>I4', v, 2) end
+  local state = states(batch, indexes)
+  local policy = call('HGET', P .. 'b:' .. batch, 'on_unknown')
+  if not policy then return end -- the batch is gone
+  local out = {unknown = {}, failed = {}, lists = {}}
+  for i, v in ipairs(values) do
+    if state[i] == 0 then lost_job(batch, v, policy, out) end
+  end
+  if #out.unknown > 0 then
+    emit(batch, out.unknown)
+    call('HINCRBY', P .. 'b:' .. batch, 'unknown', #out.unknown)
+  end
+  if #out.failed > 0 then fail(batch, out.failed) end
+  back(batch, out.lists)
+end
+
+-- One rename voids every claim of the dead incarnation at once; the lease entry goes last.
+local function reap()
+  local inc = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'LIMIT', 0, 1)[1]
+  if not inc or now < hold then return 0 end
+  local from, to = P .. 'a:' .. inc, P .. 'x:' .. inc
+  if call('EXISTS', to) == 0 and call('EXISTS', from) == 1 then call('RENAME', from, to) end
+  local pairs_of = call('HRANDFIELD', to, math.min(most, 200), 'WITHVALUES') or {}
+  local fields, batches = {}, {}
+  for i = 1, #pairs_of, 2 do
+    fields[#fields + 1] = pairs_of[i]
+    local value = pairs_of[i + 1]
+    if string.byte(value) == 105 then -- 'i': taken from the inbox
+      batches.inbox = batches.inbox or {}
+      table.insert(batches.inbox, string.sub(value, 2))
+    else
+      local _, _, batch = list_parts(string.sub(value, 2 + TICKET))
+      local name = 'b' .. batch
+      batches[name] = batches[name] or {}
+      table.insert(batches[name], value)
+    end
+  end
+  if #fields > 0 then call('HDEL', to, unpack(fields)) end
+  call('HDEL', P .. 'w:' .. inc, 'seen')
+  call('HSET', P .. 'w:' .. inc, 'reaped', '1')
+  for name, values in pairs(batches) do
+    if name == 'inbox' then
+      call('LPUSH', P .. 'inbox', unpack(values))
+    else
+      recover(string.sub(name, 2), values)
+    end
+  end
+  if call('EXISTS', to) == 0 then
+    call('DEL', P .. 'w:' .. inc)
+    call('ZREM', P .. 'leases', inc)
+  end
+  return #fields
+end
+
+local function purge()
+  local gone = 0
+  for _, batch in ipairs(call('ZRANGEBYSCORE', P .. 'expiring', 0, now, 'LIMIT', 0, 8)) do
+    call('ZREM', P .. 'expiring', batch)
+    call('ZREM', P .. 'batches', batch)
+    for _, k in ipairs(KEYS_OF_BATCH) do call('UNLINK', P .. k .. batch) end
+    gone = gone + 1
+  end
+  for _, blob in ipairs(call('ZRANGEBYSCORE', P .. 'blobs', 0, now, 'LIMIT', 0, 100)) do
+    call('ZREM', P .. 'blobs', blob)
+    local size, name = string.match(blob, '^(%d+) (.+)$')
+    call('UNLINK', P .. 'o:' .. name)
+    call('DECRBY', P .. 'stored', size)
+  end
+  return gone
+end
+
+local promoted, reaped = promote(), reap()
+local cancelled = 0
+local batch = call('ZRANGE', P .. 'cancelling', 0, 0)[1]
+if batch then cancelled = cancel_some(batch, most, now) end
+return {1, now, promoted, reaped, cancelled, purge()}
