@@ -31,7 +31,8 @@ void buf_add(struct buf *b, struct span s);
 void buf_add_str(struct buf *b, const char *text);
 void buf_add_byte(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
 // Room for n more bytes, to be written by the caller, who then adds n to len and terminates it
 // by buf_added(). NULL when they do not fit.
 char *buf_room(struct buf *b, size_t n);

@@ -10,7 +10,7 @@
 #define DIGEST_SIZE 32
 #define DIGEST_HEX  65 // with NUL
 
-struct digest; // SHA-256 under way
+struct digest;                   // SHA-256 under way
 struct digest *digest_new(void); // NULL: out of memory
 void digest_add(struct digest *d, struct span bytes);
 void digest_end(struct digest *d, uint8_t out[static DIGEST_SIZE]); // frees d

@@ -13,8 +13,8 @@
 // ERR_EXISTS EEXIST, else ERR_IO.
 enum err file_err(int errno_value);
 
-MUST_USE enum err file_mkdirs(const char *path);                   // like mkdir -p
-MUST_USE enum err file_read(const char *path, struct buf *out);    // ERR_TOOBIG beyond out->max
+MUST_USE enum err file_mkdirs(const char *path);                // like mkdir -p
+MUST_USE enum err file_read(const char *path, struct buf *out); // ERR_TOOBIG beyond out->max
 bool file_exists(const char *path);
 
 // A file that appears under its name at once and whole, or not at all: written beside it as
@@ -22,12 +22,13 @@ bool file_exists(const char *path);
 struct file_atomic;
 MUST_USE enum err file_atomic_open(const char *path, struct file_atomic **out);
 FILE *file_atomic_stream(struct file_atomic *f);
-MUST_USE enum err file_atomic_commit(struct file_atomic *f); // frees f; on failure the old file stays
-void file_atomic_abort(struct file_atomic *f);               // NULL is fine
+MUST_USE enum err
+file_atomic_commit(struct file_atomic *f);     // frees f; on failure the old file stays
+void file_atomic_abort(struct file_atomic *f); // NULL is fine
 MUST_USE enum err file_write(const char *path, struct span bytes); // all of the above in one
 
 MUST_USE enum err file_sync_dir(const char *path);
-// Gives the synced file `from` the name `to` if no file has it: ERR_EXISTS otherwise. link(2), so
-// that of several only the first wins; `from` keeps its name too.
+// Gives the synced file `from` the name `to` if no file has it: ERR_EXISTS otherwise. link(2),
+// so that of several only the first wins; `from` keeps its name too.
 MUST_USE enum err file_link(const char *from, const char *to);
 #endif

@@ -15,9 +15,10 @@
 
 enum image_type { IMAGE_UNKNOWN, IMAGE_PNG, IMAGE_JPEG, IMAGE_WEBP };
 
-enum image_type image_sniff(struct span first_bytes); // 12 bytes are enough; from the magic alone
-const char *image_mime(enum image_type t);            // "image/png"; "application/octet-stream"
-const char *image_extension(enum image_type t);       // "png"; "bin"
+enum image_type
+image_sniff(struct span first_bytes);           // 12 bytes are enough; from the magic alone
+const char *image_mime(enum image_type t);      // "image/png"; "application/octet-stream"
+const char *image_extension(enum image_type t); // "png"; "bin"
 
 struct image_info {
     enum image_type type;
@@ -27,13 +28,14 @@ struct image_info {
 
 enum image_check {
     IMAGE_CHECK_NONE, // the magic and the header only
-    IMAGE_CHECK_CRC,  // the structure to the end: every PNG chunk's CRC, every JPEG marker to EOI
+    IMAGE_CHECK_CRC,  // the structure to the end: every PNG chunk's CRC, every JPEG marker to
+                      // EOI
     IMAGE_CHECK_FULL, // every row decoded
 };
 
-#define IMAGE_MAX_SIDE   16384u             // pixels; beyond it an image is refused
+#define IMAGE_MAX_SIDE   16384u // pixels; beyond it an image is refused
 #define IMAGE_MAX_PIXELS (128u * 1000 * 1000)
-#define IMAGE_MAX_MEMORY (96u << 20)        // bytes for decoding; refuses huge progressive JPEGs
+#define IMAGE_MAX_MEMORY (96u << 20) // bytes for decoding; refuses huge progressive JPEGs
 
 // Reads the file to its end. OK: whole; `info` is set. ERR_FORMAT: no image, cut, corrupt, or
 // bytes after its end; ERR_TOOBIG: beyond the limits; ERR_IO. `why` (may be NULL) gets a few

@@ -2,8 +2,8 @@
 //
 //   ts=2026-01-25T14:30:22.123Z level=info prog=genfarm-worker msg="claimed" jobs=64
 //
-// Never log a key, a whole prompt, or a signed URL: log_secret() removes the keys that are known
-// to it from every line, whoever wrote it; text_show() shortens what came from outside.
+// Never log a key, a whole prompt, or a signed URL: log_secret() removes the keys that are
+// known to it from every line, whoever wrote it; text_show() shortens what came from outside.
 #ifndef COMMON_LOG_H
 #define COMMON_LOG_H
 
@@ -14,12 +14,14 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-// `prog` is borrowed for ever. `dir` NULL: stderr only; else also DIR/PROG-YYYYMMDD-HHMMSS-PID.log.
+// `prog` is borrowed for ever. `dir` NULL: stderr only; else also
+// DIR/PROG-YYYYMMDD-HHMMSS-PID.log.
 MUST_USE enum err log_open(const char *prog, enum log_level level, const char *dir);
 void log_close(void);
 bool log_level_parse(const char *name, enum log_level *out); // "error" "warn" "info" "debug"
 bool log_enabled(enum log_level level);
-void log_secret(struct span secret); // copied; at most 16 are kept; shorter than 6 bytes ignored
+void log_secret(
+    struct span secret); // copied; at most 16 are kept; shorter than 6 bytes ignored
 
 // `msg` is the fixed text of the event; `fmt` gives the other fields, already as key=value.
 // Values with spaces must be quoted by the caller, for which LOGQ does: "why=" LOGQ.

@@ -1,8 +1,9 @@
 // mp.h - msgpack read within bounds. Writing is msgpack-c's; reading is not, because five bytes
 // (`dd 01 00 00 00`) made its unpacker reserve 500 MB. Nothing here allocates.
 //
-// A cursor walks over borrowed bytes. Every read either takes one whole value and returns OK, or
-// leaves the cursor where it was and returns ERR_FORMAT (another type, cut short, reserved byte).
+// A cursor walks over borrowed bytes. Every read either takes one whole value and returns OK,
+// or leaves the cursor where it was and returns ERR_FORMAT (another type, cut short, reserved
+// byte).
 #ifndef COMMON_MP_H
 #define COMMON_MP_H
 
@@ -19,12 +20,24 @@ struct mp { // {bytes} is a cursor at their beginning
     struct span left;
 };
 
-enum mp_type { MP_END, MP_NIL, MP_BOOL, MP_INT, MP_FLOAT, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_EXT, MP_BAD };
+enum mp_type {
+    MP_END,
+    MP_NIL,
+    MP_BOOL,
+    MP_INT,
+    MP_FLOAT,
+    MP_STR,
+    MP_BIN,
+    MP_ARRAY,
+    MP_MAP,
+    MP_EXT,
+    MP_BAD
+};
 
 enum mp_type mp_peek(const struct mp *m);
 MUST_USE enum err mp_nil(struct mp *m);
 MUST_USE enum err mp_bool(struct mp *m, bool *out);
-MUST_USE enum err mp_int(struct mp *m, int64_t *out); // ERR_RANGE: above INT64_MAX
+MUST_USE enum err mp_int(struct mp *m, int64_t *out);   // ERR_RANGE: above INT64_MAX
 MUST_USE enum err mp_double(struct mp *m, double *out); // floats, and integers
 MUST_USE enum err mp_str(struct mp *m, struct span *out);
 MUST_USE enum err mp_bin(struct mp *m, struct span *out);

@@ -33,13 +33,14 @@ struct redis_url {
     unsigned db;
 };
 // redis://[user[:password]@]host[:port][/db], rediss://, unix:///path[?db=N]. A lone
-// `:password@` has no user. %XX is decoded in user, password and path. `why` says what is wrong.
+// `:password@` has no user. %XX is decoded in user, password and path. `why` says what is
+// wrong.
 MUST_USE enum err redis_url_parse(struct span text, struct redis_url *out, struct buf *why);
 void redis_url_free(struct redis_url *u);
 void redis_url_show(struct buf *out, const struct redis_url *u); // without the password
 
-// Called on each change: `up` true when READY; false with the reason (err, and redis_why()) when
-// a connection was lost or could not be made (once per outage, not per try).
+// Called on each change: `up` true when READY; false with the reason (err, and redis_why())
+// when a connection was lost or could not be made (once per outage, not per try).
 typedef void redis_state(void *ctx, bool up, enum err why);
 
 struct redis_options {
@@ -51,10 +52,11 @@ struct redis_options {
     double connect_timeout; // seconds, for connect and greeting together; 0: 5 s
 };
 
-struct redis *redis_new(struct ev_loop *loop, const struct redis_options *o); // connects at once
+struct redis *redis_new(struct ev_loop *loop,
+                        const struct redis_options *o); // connects at once
 void redis_free(struct redis *r); // NULL is fine; requests under way get ERR_CANCELLED
 bool redis_ready(const struct redis *r);
-const char *redis_why(const struct redis *r); // words for the last failure; never NULL
+const char *redis_why(const struct redis *r);     // words for the last failure; never NULL
 enum err redis_last_error(const struct redis *r); // OK while ready
 unsigned redis_version(const struct redis *r); // 70015 for 7.0.15; 0 before the first greeting
 int redis_fd(const struct redis *r, bool *want_write); // -1 while there is none

@@ -26,11 +26,12 @@ MUST_USE enum err text_bytes(struct span s, uint64_t *out);
 // "1.25": dollars as millionths of a dollar, at most six decimals.
 MUST_USE enum err text_usd(struct span s, int64_t *micro);
 
-// Appends `s` as one file name: anything but A-Z a-z 0-9 . _ - is percent-encoded, a leading dot
-// too, and what would pass `limit` bytes is cut and closed with '~' and 16 hex digits of its
-// SHA-256. Different inputs give different names.
+// Appends `s` as one file name: anything but A-Z a-z 0-9 . _ - is percent-encoded, a leading
+// dot too, and what would pass `limit` bytes is cut and closed with '~' and 16 hex digits of
+// its SHA-256. Different inputs give different names.
 void text_file_name(struct buf *out, struct span s, size_t limit);
-// Appends `s` for a log line or a message: control bytes as \xNN, cut at `limit` bytes with "…".
+// Appends `s` for a log line or a message: control bytes as \xNN, cut at `limit` bytes with
+// "…".
 void text_show(struct buf *out, struct span s, size_t limit);
 // Replaces every occurrence of `secret` (when 6 bytes or longer) in `b` by "[redacted]".
 void text_redact(struct buf *b, struct span secret);

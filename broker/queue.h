@@ -1,0 +1,255 @@
+// queue.h - the queue: what producers, workers and watchers do to it. Every function sends one
+// script or command; the scripts (lua/) are the broker, and say exactly what each does.
+//
+// The life of a job:
+//
+//   create -> chunk -> [ready] -> claim -> [active] -> sent -> settle ->
+//   completed/failed/cancelled
+//                         ^                   |  ^                |
+//                         |                   |  +---- N noted ---+
+//                         +---- R requeue ----+                   |
+//                         +---- [delayed] <-- R with a delay -----+
+//                         +---- reap, when the worker's lease has ended
+//
+// Callbacks: exactly once per call that returned OK, never from inside it; with ERR_NET or
+// ERR_TIMEOUT the outcome is unknown, and the same call may be sent again, for all scripts may
+// be sent twice. Replies are borrowed for the time of the callback. ERR_LOST: the lease has
+// ended.
+#ifndef BROKER_QUEUE_H
+#define BROKER_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/job.h"
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/redis.h"
+
+#define QUEUE_MAX_JOBS  1000 // in one call
+#define QUEUE_MAX_INDEX (1u << 24)
+#define TICKET_SIZE     10
+
+struct queue; // a name and a connection
+struct queue *queue_new(struct redis *r, struct span name,
+                        double timeout); // NULL: out of memory
+void queue_free(struct queue *q);
+struct redis *queue_redis(struct queue *q);
+void queue_key(const struct queue *q, struct buf *out, const char *kind, struct span rest);
+
+// Where a job stands, in ten bytes that the scripts carry along.
+struct ticket {
+    uint32_t index;
+    uint16_t run;     // 1, and one more after each retry
+    uint8_t attempts; // calls that failed
+    uint8_t lost;     // workers that were lost with it
+    uint16_t limited; // times it was sent back by a limit
+};
+void ticket_write(const struct ticket *t, char out[static TICKET_SIZE]);
+struct ticket ticket_read(const char in[static TICKET_SIZE]);
+
+typedef void queue_done(void *ctx, enum err e, int64_t value);
+
+// --- Producing
+// ---------------------------------------------------------------------------------
+
+struct batch_options {
+    struct span batch, user; // names; user "default" when empty
+    const uint8_t *nonce;    // 16 bytes
+    struct span digest;      // of what makes two submissions the same; short
+    int64_t total;           // declared, or -1
+    int64_t keep;            // seconds to keep it after its end
+    bool fail_unknown;
+    struct span options; // msgpack, opaque, for who collects it
+    int64_t max_queue;   // jobs queued in all; 0: no limit
+};
+// value: jobs already in (0 for a new batch). ERR_EXISTS: another batch has the name.
+// ERR_LIMIT: the queue is full.
+MUST_USE enum err queue_create(struct queue *q, const struct batch_options *o, queue_done *done,
+                               void *ctx);
+
+struct queue_input {
+    const char *route; // "1/standard/MODEL": see queue_route()
+    struct span bytes; // of job_input()
+};
+// value: jobs now in. ERR_EXISTS: value is the index that is in with another input. ERR_STATE:
+// sealed, or the chunk leaves a gap. ERR_MISSING: no such batch.
+MUST_USE enum err queue_chunk(struct queue *q, struct span batch, uint32_t first, size_t n,
+                              const struct queue_input *in, queue_done *done, void *ctx);
+void queue_route(struct buf *out, const struct job *j); // PRIORITY/LANE/MODEL
+// ERR_STATE: value is the number that is in.
+MUST_USE enum err queue_seal(struct queue *q, struct span batch, uint32_t total,
+                             queue_done *done, void *ctx);
+
+// --- Working
+// -----------------------------------------------------------------------------------
+
+struct queue_fact { // of a worker, for people to see
+    const char *name;
+    struct span value;
+};
+// value: the server's time, ms. ERR_STATE: the incarnation is not fresh.
+MUST_USE enum err queue_register(struct queue *q, struct span inc, int64_t lease_ms, size_t n,
+                                 const struct queue_fact *facts, queue_done *done, void *ctx);
+// ERR_STATE: it still holds jobs (value).
+MUST_USE enum err queue_leave(struct queue *q, struct span inc, queue_done *done, void *ctx);
+
+struct queue_claimed {              // one job, valid for the time of the callback
+    struct span list;               // PRIORITY/LANE/MODEL/BATCH
+    struct span batch, model, lane; // parts of it
+    struct span user, nonce;
+    uint32_t total; // of the batch
+    unsigned slot;
+    struct ticket ticket;
+    struct span input; // job_input()'s
+};
+struct queue_ready {        // jobs that could be claimed
+    struct span lane_model; // "standard/gemini-3-pro-image"
+    int64_t jobs;
+};
+struct queue_claims {
+    int64_t server_ms;
+    const struct queue_claimed *jobs;
+    size_t n_jobs;
+    const struct queue_ready *ready;
+    size_t n_ready;
+};
+typedef void queue_claim_done(void *ctx, enum err e,
+                              const struct queue_claims *c); // c: OK only
+// `lane_models`: n strings as above, in order of preference. `seq` rises by one with each claim
+// (queue_inbox_take shares the numbers); sent again with the same one it returns the same jobs.
+MUST_USE enum err queue_claim(struct queue *q, struct span inc, uint64_t seq, unsigned want,
+                              size_t n, const struct span *lane_models, queue_claim_done *done,
+                              void *ctx);
+
+struct queue_field { // SEQ:SLOT
+    uint64_t seq;
+    unsigned slot;
+};
+// marks: n characters, see the scripts. Valid when OK.
+typedef void queue_marks_done(void *ctx, enum err e, struct span marks);
+MUST_USE enum err queue_sent(struct queue *q, struct span inc, size_t n,
+                             const struct queue_field *fields, queue_marks_done *done,
+                             void *ctx);
+
+enum queue_op {
+    QUEUE_COMPLETED = 'C',
+    QUEUE_FAILED = 'F',
+    QUEUE_CANCELLED = 'X',
+    QUEUE_REQUEUE = 'R',
+    QUEUE_NOTE = 'N'
+};
+struct queue_figures {
+    int64_t cost_micro;
+    uint32_t input_tokens, output_tokens, bytes;
+    uint16_t images;
+    uint8_t unknown, retries;
+};
+#define QUEUE_MAX_EVENTS 3
+struct queue_settle {
+    struct span batch;
+    struct queue_field field;
+    enum queue_op op;
+    int64_t delay_ms;     // of a requeue
+    struct ticket ticket; // of a requeue or note
+    struct queue_figures figures;
+    unsigned n_events;
+    struct span events[QUEUE_MAX_EVENTS]; // event_encode()'s
+};
+// Jobs of one batch must stand together. `number` rises by one; the same number again gives the
+// same marks. The caller's array may go after the call.
+MUST_USE enum err queue_settle(struct queue *q, struct span inc, uint64_t number, size_t n,
+                               const struct queue_settle *s, queue_marks_done *done, void *ctx);
+
+struct queue_renewed {
+    int64_t server_ms;
+    int64_t active; // jobs the server holds for this incarnation
+    const struct queue_ready *ready;
+    size_t n_ready;
+    const struct span *cancelled; // batches
+    size_t n_cancelled;
+};
+typedef void queue_renew_done(void *ctx, enum err e, const struct queue_renewed *r);
+MUST_USE enum err queue_renew(struct queue *q, struct span inc, int64_t lease_ms,
+                              unsigned flight, queue_renew_done *done, void *ctx);
+// value: promoted + reaped + cancelled + purged; call again soon when it is not 0.
+MUST_USE enum err queue_tick(struct queue *q, int64_t lease_ms, unsigned most, queue_done *done,
+                             void *ctx);
+// Waits up to `seconds` for new work, on a connection that is used for nothing else.
+// value: 1 woken, 0 not.
+MUST_USE enum err queue_wait(struct queue *q, double seconds, queue_done *done, void *ctx);
+
+struct queue_item { // something another producer pushed
+    uint64_t seq;
+    unsigned slot;
+    struct span bytes;
+};
+typedef void queue_inbox_done(void *ctx, enum err e, const struct queue_item *items, size_t n);
+MUST_USE enum err queue_inbox_take(struct queue *q, struct span inc, uint64_t seq,
+                                   unsigned most, queue_inbox_done *done, void *ctx);
+// Validates one item and places it (a job, an end of batch) or sends it to the dead letters.
+// `model` is the default for jobs without one. value: 1 placed, 2 repeat, 0 dead.
+MUST_USE enum err queue_inbox_put(struct queue *q, struct span inc,
+                                  const struct queue_item *item, struct span model,
+                                  queue_done *done, void *ctx);
+
+// --- Watching and steering
+// ---------------------------------------------------------------------
+
+struct queue_batch { // spans valid for the time of the callback
+    struct span batch, user, nonce, options, digest;
+    int64_t total, in, open, completed, failed, cancelled; // total -1: not known yet
+    int64_t cost_micro, calls, images, input_tokens, output_tokens, bytes, retries;
+    int64_t possible_double_bill, created_ms, done_ms; // done_ms 0: not ended
+    int64_t last_event, run;
+    bool sealed, paused, cancelling;
+};
+typedef void queue_batch_done(void *ctx, enum err e, const struct queue_batch *b);
+MUST_USE enum err queue_status(struct queue *q, struct span batch, queue_batch_done *done,
+                               void *ctx); // ERR_MISSING
+// The newest `most` batches' names, newest first.
+typedef void queue_names_done(void *ctx, enum err e, const struct span *names, size_t n);
+MUST_USE enum err queue_list(struct queue *q, unsigned most, queue_names_done *done, void *ctx);
+
+struct queue_event {
+    struct span event_id; // "17-0"
+    uint64_t number;      // 17
+    struct span bytes;    // event_decode()'s
+};
+typedef void queue_events_done(void *ctx, enum err e, const struct queue_event *ev, size_t n);
+// Up to `most` events after number `after`; waits up to `block` seconds (0: not at all, and
+// then the connection stays usable for other calls meanwhile). n may be 0. ERR_MISSING is not
+// told: ask queue_status first.
+MUST_USE enum err queue_events(struct queue *q, struct span batch, uint64_t after,
+                               unsigned most, double block, queue_events_done *done, void *ctx);
+// The inputs of n indexes, in that order; empty where there is none.
+typedef void queue_inputs_done(void *ctx, enum err e, const struct span *inputs, size_t n);
+MUST_USE enum err queue_inputs(struct queue *q, struct span batch, size_t n,
+                               const uint32_t *indexes, queue_inputs_done *done, void *ctx);
+// n two-bit states from index `first`: 0 open, 1 completed, 2 failed, 3 cancelled; one byte
+// each.
+typedef void queue_states_done(void *ctx, enum err e, const uint8_t *states, size_t n);
+MUST_USE enum err queue_states(struct queue *q, struct span batch, uint32_t first, size_t n,
+                               queue_states_done *done, void *ctx);
+
+// n 0: the whole batch. value: cancelled by this call; *more is in the sign: ~value when the
+// call must be repeated.
+MUST_USE enum err queue_cancel(struct queue *q, struct span batch, size_t n,
+                               const uint32_t *indexes, queue_done *done, void *ctx);
+// Opens ended jobs again as `run`. value: reopened. ERR_STATE: value is the batch's run.
+struct queue_reopen {
+    uint32_t index;
+    const char *route;
+};
+MUST_USE enum err queue_retry(struct queue *q, struct span batch, uint16_t run, size_t n,
+                              const struct queue_reopen *jobs, queue_done *done, void *ctx);
+MUST_USE enum err queue_pause(struct queue *q, struct span batch, bool on, queue_done *done,
+                              void *ctx); // empty batch: the whole queue
+struct queue_worker {
+    struct span inc, host, pid, concurrency, flight, version, sink;
+    int64_t since_ms, lease_ends_ms;
+};
+typedef void queue_workers_done(void *ctx, enum err e, const struct queue_worker *w, size_t n);
+MUST_USE enum err queue_workers(struct queue *q, queue_workers_done *done, void *ctx);
+MUST_USE enum err queue_ready_counts(struct queue *q, queue_claim_done *done, void *ctx);
+#endif

@@ -1,0 +1,13 @@
+// request.h - the body of a generateContent call. Shared by the worker, which sends it, and by
+// `genfarm preview`, which shows it.
+#ifndef BROKER_REQUEST_H
+#define BROKER_REQUEST_H
+
+#include "broker/job.h"
+#include "common/buf.h"
+
+// Source: Gemini API, generateContent; only fields that are set are sent, for unknown or
+// unsupported ones are refused with 400.
+void request_body(struct buf *out, const struct job *j);
+void request_path(struct buf *out, struct span model); // "/v1beta/models/MODEL:generateContent"
+#endif
