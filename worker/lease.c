@@ -1,0 +1,206 @@
+// lease.c - see lease.h.
+#include "worker/lease.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/digest.h"
+
+struct lease {
+    struct ev_loop *loop;
+    struct queue *queue;
+    struct lease_options options;
+    struct lease_hooks hooks;
+    enum { LEASE_NONE, LEASE_REGISTERING, LEASE_HELD, LEASE_LEFT } state;
+    char inc[128];
+    uint64_t seq;
+    int64_t asked_us; // when the request under way was sent, CLOCK_BOOTTIME
+    int64_t ends_us;  // the local end of the lease
+    bool under_way;
+    ev_timer timer;
+    void (*left)(void *ctx); // only while LEASE_LEFT
+    void *left_ctx;
+};
+
+static int64_t lease_ms(const struct lease *l)
+{
+    return (int64_t)(l->options.seconds * 1000);
+}
+
+static void again(struct lease *l, double after)
+{
+    ev_timer_stop(l->loop, &l->timer);
+    ev_timer_set(&l->timer, after, 0.);
+    ev_timer_start(l->loop, &l->timer);
+}
+
+static void fresh_name(struct lease *l)
+{
+    uint8_t salt[6];
+    char hex[2 * sizeof salt + 1];
+    random_bytes(salt, sizeof salt);
+    digest_hex(salt, sizeof salt, hex);
+    snprintf(l->inc, sizeof l->inc, "%.64s:%ld:%s", l->options.host, (long)getpid(), hex);
+    l->seq = 0;
+}
+
+static void prolong(struct lease *l)
+{
+    l->ends_us = l->asked_us + lease_ms(l) * 1000;
+}
+
+static void on_registered(void *ctx, enum err e, int64_t value)
+{
+    (void)value;
+    struct lease *l = ctx;
+    l->under_way = false;
+    if (l->state != LEASE_REGISTERING)
+        return;
+    if (e != OK) {
+        if (e == ERR_STATE)
+            fresh_name(l);
+        again(l, 0.2);
+        return;
+    }
+    prolong(l);
+    l->state = LEASE_HELD;
+    again(l, l->options.seconds / 3);
+    l->hooks.gained(l->hooks.ctx);
+}
+
+static void enroll(struct lease *l)
+{
+    if (l->state != LEASE_REGISTERING) {
+        fresh_name(l);
+        l->state = LEASE_REGISTERING;
+    }
+    l->asked_us = clock_boot_us();
+    l->under_way = queue_register(l->queue, lease_incarnation(l), lease_ms(l),
+                                  l->options.n_facts, l->options.facts, on_registered, l) == OK;
+    if (!l->under_way)
+        again(l, 0.2);
+}
+
+static void on_renewed(void *ctx, enum err e, const struct queue_renewed *r)
+{
+    struct lease *l = ctx;
+    l->under_way = false;
+    if (l->state != LEASE_HELD)
+        return;
+    if (e == ERR_LOST) {
+        lease_was_lost(l);
+        return;
+    }
+    if (e == OK) {
+        prolong(l);
+        l->hooks.renewed(l->hooks.ctx, r);
+    }
+    again(l, e == OK ? l->options.seconds / 3 : 0.2);
+}
+
+static void renew(struct lease *l)
+{
+    l->asked_us = clock_boot_us();
+    l->under_way = queue_renew(l->queue, lease_incarnation(l), lease_ms(l),
+                               l->hooks.flight(l->hooks.ctx), on_renewed, l) == OK;
+    if (!l->under_way)
+        again(l, 0.2);
+}
+
+static void act(struct lease *l)
+{
+    if (l->under_way || !redis_ready(queue_redis(l->queue)))
+        return;
+    switch (l->state) {
+    case LEASE_NONE:
+    case LEASE_REGISTERING: enroll(l); break;
+    case LEASE_HELD: renew(l); break;
+    case LEASE_LEFT: break;
+    }
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop, (void)revents;
+    act(w->data);
+}
+
+struct lease *lease_new(struct ev_loop *loop, struct queue *q, const struct lease_options *o,
+                        const struct lease_hooks *h)
+{
+    struct lease *l = calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    l->loop = loop;
+    l->queue = q;
+    l->options = *o;
+    l->hooks = *h;
+    ev_init(&l->timer, on_timer);
+    l->timer.data = l;
+    return l;
+}
+
+void lease_free(struct lease *l)
+{
+    if (!l)
+        return;
+    ev_timer_stop(l->loop, &l->timer);
+    free(l);
+}
+
+void lease_connected(struct lease *l)
+{
+    act(l);
+}
+
+bool lease_holds(const struct lease *l)
+{
+    return l->state == LEASE_HELD && clock_boot_us() < l->ends_us;
+}
+
+struct span lease_incarnation(const struct lease *l)
+{
+    return span_of(l->inc);
+}
+
+uint64_t lease_next_seq(struct lease *l)
+{
+    return ++l->seq;
+}
+
+void lease_was_lost(struct lease *l)
+{
+    if (l->state != LEASE_HELD)
+        return;
+    l->state = LEASE_NONE;
+    l->hooks.lost(l->hooks.ctx);
+    again(l, 0.);
+}
+
+static void on_left(void *ctx, enum err e, int64_t value)
+{
+    (void)e, (void)value;
+    struct lease *l = ctx;
+    if (l->left)
+        l->left(l->left_ctx);
+}
+
+void lease_leave(struct lease *l, void (*left)(void *ctx), void *ctx)
+{
+    bool held = l->state == LEASE_HELD;
+    l->state = LEASE_LEFT;
+    l->left = left;
+    l->left_ctx = ctx;
+    ev_timer_stop(l->loop, &l->timer);
+    if (!held || queue_leave(l->queue, lease_incarnation(l), on_left, l) != OK)
+        on_left(l, OK, 0);
+}
+
+double lease_seconds(const struct lease *l)
+{
+    return l->options.seconds;
+}

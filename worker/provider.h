@@ -1,0 +1,70 @@
+// provider.h - who makes the images: the other of the worker's two vtables.
+#ifndef WORKER_PROVIDER_H
+#define WORKER_PROVIDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/code.h"
+#include "broker/event.h"
+#include "broker/job.h"
+#include "common/buf.h"
+#include "common/err.h"
+
+struct provider;
+struct provider_call; // one call in flight
+struct spool;
+
+// What may be done about an answer that is no image.
+enum provider_retry {
+    RETRY_NO,
+    RETRY_LIMITED, // `retry_limit` times at most, for it is sampled
+    RETRY_YES,     // up to the job's attempts
+    RETRY_COOL,    // the group cools down; no attempt is burnt
+    RETRY_BLOCK,   // the whole group can send nothing until somebody mends it
+};
+
+struct provider_image {
+    struct spool *spool; // taken by the receiver when it sets this to NULL; else freed
+};
+
+struct provider_result { // borrowed for the time of the callback
+    enum code code;      // CODE_OK: there are images
+    bool sent;           // a byte of the request had left
+    bool unknown;        // sent, and the answer did not end: it may have been billed
+    enum provider_retry retry;
+    unsigned retry_limit;
+    double delay_floor;  // seconds the provider asked for; 0: none
+    struct span reason, message, text, model_version, response_id;
+    int64_t latency_ms;
+    int64_t input_tokens, output_tokens; // as reported; output includes text and thoughts
+    int64_t image_tokens;                // of the output
+    bool has_usage;
+    struct provider_image images[EVENT_MAX_IMAGES];
+    unsigned n_images;
+};
+
+// Once per start that returned OK, never from inside it.
+typedef void provider_done(void *ctx, struct provider_result *r);
+
+struct provider_ops {
+    // `timeout`: seconds for the whole call.
+    enum err (*start)(struct provider *p, const struct job *job, double timeout,
+                      provider_done *done, void *ctx, struct provider_call **out);
+    void (*cancel)(struct provider *p, struct provider_call *c); // no callback follows
+    void (*free)(struct provider *p);
+};
+struct provider { // first member of every provider
+    const struct provider_ops *ops;
+};
+
+struct ev_loop;
+struct gemini_options {
+    const char *base_url; // without a slash at the end
+    const char *key;
+    const char *spool_dir;
+    const char *ca_file; // NULL: the system's
+    unsigned concurrency;
+};
+struct provider *provider_gemini_new(struct ev_loop *loop, const struct gemini_options *o);
+#endif

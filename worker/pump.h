@@ -1,0 +1,38 @@
+// pump.h - many small things said in few large requests: items gather while one request is under
+// way, and go together with the next. Settles and sent marks are both such a stream.
+//
+// A request whose outcome is unknown, or which the server could not take, is sent again as it
+// was, for the scripts may be sent twice; an item leaves only when it was answered.
+#ifndef WORKER_PUMP_H
+#define WORKER_PUMP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+
+struct ev_loop;
+struct pump;
+
+struct pump_item { // embedded in what is sent; it must stay where it is until it is told
+    TAILQ_ENTRY(pump_item) link;
+};
+
+struct pump_ops {
+    // Sends n items as request `number`. OK: pump_answered() follows, once, not from inside.
+    enum err (*send)(void *ctx, uint64_t number, struct pump_item *const *items, size_t n);
+    // One item is over: `mark` as the script gave it, or '0' when the lease was lost.
+    void (*told)(void *ctx, struct pump_item *item, char mark);
+};
+
+// At most `most` items (1 to 1,000) go into one request. NULL: out of memory.
+struct pump *pump_new(struct ev_loop *loop, const struct pump_ops *ops, void *ctx, size_t most);
+void pump_free(struct pump *p); // NULL is fine; items that were not told are forgotten
+void pump_add(struct pump *p, struct pump_item *item); // never calls back from inside
+// The answer to the request under way. OK: `marks` has a character an item. ERR_LOST: each is
+// told '0'. Anything else: the same request goes out again after a moment.
+void pump_answered(struct pump *p, enum err e, struct span marks);
+bool pump_idle(const struct pump *p); // nothing waits, nothing is under way
+#endif

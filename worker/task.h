@@ -1,0 +1,67 @@
+// task.h - one job in a worker, from its claim to its settle.
+//
+//            +-- LOOKUP (delivered before: is it stored already?) --+
+//   claimed -+                                                      +-> SETTLING (as found)
+//            +-> BACKLOG -> GATE -> MARKING -> CALLING -> CHECKING -> STORING -> SETTLING -> gone
+//                   ^                             |          |           |
+//                   +-------- WAITING <-----------+----------+-----------+   (short waits)
+//                                                 +--> SETTLING as R (long ones), F, X
+//
+// Only GATE to CHECKING hold one of the worker's --concurrency slots; a task that waits or
+// settles holds none.
+#ifndef WORKER_TASK_H
+#define WORKER_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/queue.h"
+#include "worker/gate.h"
+
+struct catalogue;
+struct ev_loop;
+struct lease;
+struct pool;
+struct provider;
+struct sink;
+struct task;
+
+#include "common/image.h"
+
+struct task_host { // what tasks need of their worker; one for all of them
+    struct ev_loop *loop;
+    struct queue *queue;
+    struct lease *lease;
+    struct provider *provider;
+    struct sink *sink;
+    struct pool *pool;
+    struct gates *gates;
+    const struct catalogue *catalogue;
+    enum image_check verify;
+    const char *name; // HOST:PID, in events
+    struct pump *settles, *marks;
+
+    // Told by tasks.
+    void (*ready)(void *ctx, struct task *t); // wants a concurrency slot: task_go() gives it
+    void (*freed)(void *ctx, struct task *t); // has given it back
+    void (*gone)(void *ctx, struct task *t);  // has ended, and frees itself after this
+    void *ctx;
+    int64_t server_offset_ms; // server time less clock_wall_ms()
+    bool draining;            // nothing new is sent; what waits goes back
+};
+
+// A job that was claimed under `seq`. Copies what it needs. NULL: out of memory, or an input that
+// is not valid; then `why` has words and the job must be handed back or failed by the caller.
+struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_claimed *c);
+void task_start(struct task *t); // ready() follows, or a settle
+void task_go(struct task *t);    // it has a slot now
+void task_drain(struct task *t); // give it back unless its call is under way
+void task_abort(struct task *t); // its batch was cancelled: ends a call under way as unknown
+void task_lost(struct task *t);  // the lease is gone: nothing may be settled; a call in flight ends
+                                 // and is stored, for the next worker to find
+struct span task_batch(const struct task *t);
+bool task_in_flight(const struct task *t);
+
+// What the pumps of `h` are made with.
+extern const struct pump_ops task_settle_ops, task_mark_ops;
+#endif
