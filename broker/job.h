@@ -60,6 +60,10 @@ void job_encode(struct buf *out, const struct job *j); // members at their defau
 MUST_USE enum err job_decode(struct job *j, struct span bytes,
                              struct buf *why); // and checks it
 
+// What an encoded job holds beside a job's members, together with j->extra: a map for
+// `extra`, nothing when there is none. For jobs that other producers wrote.
+MUST_USE enum err job_extra(struct buf *out, const struct job *j, struct span map);
+
 // The prompt that is sent. A bare prompt is sent as it stands. With a title, scene, mood or
 // negative, sections under headings: Subject, Scene, Mood, Prompt, Constraints.
 void job_compose(struct buf *out, const struct job *j);
