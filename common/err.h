@@ -15,7 +15,7 @@
     X(ERR_RANGE, "out of range", false)                        \
     X(ERR_EXISTS, "exists already, with other content", false) \
     X(ERR_MISSING, "not found", false)                         \
-    X(ERR_STATE, "not possible in the present state", false)   \
+    X(ERR_ORDER, "not possible in the present state", false)   \
     X(ERR_IO, "reading or writing a file failed", true)        \
     X(ERR_FULL, "no room left", true)                          \
     X(ERR_NET, "connection failed or was lost", true)          \
