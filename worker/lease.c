@@ -61,7 +61,7 @@ static void on_registered(void *ctx, enum err e, int64_t value)
     if (l->state != LEASE_REGISTERING)
         return;
     if (e != OK) {
-        if (e == ERR_STATE)
+        if (e == ERR_ORDER)
             fresh_name(l);
         again(l, 0.2);
         return;

@@ -59,6 +59,7 @@ void task_drain(struct task *t); // give it back unless its call is under way
 void task_abort(struct task *t); // its batch was cancelled: ends a call under way as unknown
 void task_lost(struct task *t);  // the lease is gone: nothing may be settled; a call in flight ends
                                  // and is stored, for the next worker to find
+void task_free(struct task *t); // without a word to anyone, at the end of the process
 struct span task_batch(const struct task *t);
 bool task_in_flight(const struct task *t);
 

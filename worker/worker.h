@@ -1,0 +1,49 @@
+// worker.h - a worker: one loop that claims jobs, sends them when the limiter says so, stores
+// what comes back and settles. See task.h for the life of one job.
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/image.h"
+#include "common/redis.h"
+
+struct catalogue;
+struct ev_loop;
+struct pool;
+struct provider;
+struct sink;
+struct worker;
+
+struct worker_options { // borrowed for the worker's life
+    const struct redis_url *redis;
+    const char *ca_file;
+    const char *queue;
+    struct span limit;    // limit_spec()'s; empty: none of ours
+    const char *project;  // whose limits these are
+    unsigned concurrency; // calls in flight
+    double lease, grace;  // seconds
+    enum image_check verify;
+    const struct catalogue *catalogue;
+    const char *sink_name; // for people to see
+};
+
+struct worker_parts { // owned by the caller, and freed after the worker
+    struct provider *provider;
+    struct pool *pool;
+    // Makes the sink, which may want the queue; called once, from worker_new(). NULL: no memory.
+    struct sink *(*sink)(void *ctx, struct ev_loop *loop, void *queue);
+    void *ctx;
+};
+
+struct worker *worker_new(struct ev_loop *loop, const struct worker_options *o,
+                          const struct worker_parts *p); // NULL: out of memory
+void worker_free(struct worker *w);
+// Stops claiming, finishes what is in flight within the grace, hands back the rest, and breaks
+// the loop when that is done. A second call breaks it at once: nothing is lost, for the reaper
+// finds it.
+void worker_drain(struct worker *w);
+#endif
