@@ -72,12 +72,12 @@ struct queue_input {
     const char *route; // "1/standard/MODEL": see queue_route()
     struct span bytes; // of job_input()
 };
-// value: jobs now in. ERR_EXISTS: value is the index that is in with another input. ERR_STATE:
+// value: jobs now in. ERR_EXISTS: value is the index that is in with another input. ERR_ORDER:
 // sealed, or the chunk leaves a gap. ERR_MISSING: no such batch.
 MUST_USE enum err queue_chunk(struct queue *q, struct span batch, uint32_t first, size_t n,
                               const struct queue_input *in, queue_done *done, void *ctx);
 void queue_route(struct buf *out, const struct job *j); // PRIORITY/LANE/MODEL
-// ERR_STATE: value is the number that is in.
+// ERR_ORDER: value is the number that is in.
 MUST_USE enum err queue_seal(struct queue *q, struct span batch, uint32_t total,
                              queue_done *done, void *ctx);
 
@@ -88,10 +88,10 @@ struct queue_fact { // of a worker, for people to see
     const char *name;
     struct span value;
 };
-// value: the server's time, ms. ERR_STATE: the incarnation is not fresh.
+// value: the server's time, ms. ERR_ORDER: the incarnation is not fresh.
 MUST_USE enum err queue_register(struct queue *q, struct span inc, int64_t lease_ms, size_t n,
                                  const struct queue_fact *facts, queue_done *done, void *ctx);
-// ERR_STATE: it still holds jobs (value).
+// ERR_ORDER: it still holds jobs (value).
 MUST_USE enum err queue_leave(struct queue *q, struct span inc, queue_done *done, void *ctx);
 
 struct queue_claimed {              // one job, valid for the time of the callback
@@ -236,7 +236,7 @@ MUST_USE enum err queue_states(struct queue *q, struct span batch, uint32_t firs
 // call must be repeated.
 MUST_USE enum err queue_cancel(struct queue *q, struct span batch, size_t n,
                                const uint32_t *indexes, queue_done *done, void *ctx);
-// Opens ended jobs again as `run`. value: reopened. ERR_STATE: value is the batch's run.
+// Opens ended jobs again as `run`. value: reopened. ERR_ORDER: value is the batch's run.
 struct queue_reopen {
     uint32_t index;
     const char *route;

@@ -1,0 +1,85 @@
+// queue_call.h - making one call to the queue: its arguments, and whom to tell the answer.
+// For the files queue_*.c only.
+#ifndef BROKER_QUEUE_CALL_H
+#define BROKER_QUEUE_CALL_H
+
+#include "broker/queue_reply.h"
+
+// Arguments, their spans and the texts made for them in one piece of memory that is sized
+// before, so that a call of 1,000 jobs allocates no more than one of a single job. What does
+// not fit sets `full`, and the call fails with ERR_TOOBIG.
+struct args {
+    size_t n, max, used, room;
+    bool full;
+    char *text;
+    struct span v[];
+};
+#define ARGS_INT 21 // bytes of text an integer may take
+
+// `texts`: bytes for what args_int() and args_bytes() add. NULL: out of memory.
+struct args *args_new(size_t max, size_t texts);
+void args_add(struct args *a, struct span s); // borrowed until the call is made
+void args_str(struct args *a, const char *s); // as above
+void args_int(struct args *a, int64_t v);
+void args_uint(struct args *a, uint64_t v);
+char *args_bytes(struct args *a, size_t n); // n bytes to be written; NULL when full
+void args_field(struct args *a, const struct queue_field *f);
+
+struct queue_call {
+    // Reads the answer and tells it: r is NULL unless e is OK.
+    void (*read)(const struct queue_call *c, enum err e, const redisReply *r);
+    union {
+        queue_done *value;
+        queue_claim_done *claims;
+        queue_marks_done *marks;
+        queue_renew_done *renewed;
+        queue_inbox_done *inbox;
+        queue_batch_done *batch;
+        queue_names_done *names;
+        queue_events_done *events;
+        queue_inputs_done *inputs;
+        queue_states_done *states;
+        queue_workers_done *workers;
+    } done;
+    void *ctx;
+    size_t n;        // things asked for
+    uint32_t first;  // of queue_states()
+    size_t name_len; // of queue_status(): the batch
+    char name[JOB_MAX_NAME];
+    const struct reply_outcome *table;
+    size_t n_table; // of call_read_value()
+};
+#define CALL_TABLE(t) .table = (t), .n_table = sizeof(t) / sizeof *(t)
+
+// For calls whose answer is a code and a value: `table` says what the codes mean.
+void call_read_value(const struct queue_call *c, enum err e, const redisReply *r);
+
+// What a script begins with: the place of its key, KEYS[1]. NULL: out of memory.
+struct args *script_args(struct queue *q, size_t max, size_t texts);
+
+enum queue_script {
+    SCRIPT_CREATE,
+    SCRIPT_CHUNK,
+    SCRIPT_SEAL,
+    SCRIPT_REGISTER,
+    SCRIPT_LEAVE,
+    SCRIPT_CLAIM,
+    SCRIPT_SENT,
+    SCRIPT_SETTLE,
+    SCRIPT_RENEW,
+    SCRIPT_TICK,
+    SCRIPT_INBOX_TAKE,
+    SCRIPT_INBOX_PUT,
+    SCRIPT_CANCEL,
+    SCRIPT_RETRY,
+    SCRIPT_PAUSE,
+    SCRIPT_WORKERS,
+    SCRIPTS
+};
+// Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.
+MUST_USE enum err call_script(struct queue *q, enum queue_script s, struct args *a,
+                              const struct queue_call *c);
+MUST_USE enum err call_command(struct queue *q, double timeout, struct args *a,
+                               const struct queue_call *c);
+double queue_timeout(const struct queue *q);
+#endif

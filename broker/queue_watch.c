@@ -1,0 +1,335 @@
+// queue_watch.c - looking at batches, events, inputs and workers. Plain commands, but one.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/queue_call.h"
+
+#define MAX_KEY 1024
+
+// A command of one key: NAME KEY.
+static struct args *key_args(struct queue *q, struct buf *key, const char *command,
+                             const char *kind, struct span rest, size_t max, size_t texts)
+{
+    struct args *a = args_new(max + 2, texts);
+    *key = (struct buf){.max = MAX_KEY};
+    queue_key(q, key, kind, rest);
+    args_str(a, command);
+    args_add(a, buf_span(key));
+    return a;
+}
+
+// --- Batches
+// -----------------------------------------------------------------------------------
+
+static const struct field {
+    const char *name;
+    size_t offset;
+    enum { TEXT, NUMBER, FLAG, PRESENT } kind; // PRESENT: true when the field is there
+} fields[] = {
+#define F(name, kind, member)                            \
+    {                                                    \
+        name, offsetof(struct queue_batch, member), kind \
+    }
+    F("nonce", TEXT, nonce),
+    F("user", TEXT, user),
+    F("options", TEXT, options),
+    F("digest", TEXT, digest),
+    F("total", NUMBER, total),
+    F("hw", NUMBER, in),
+    F("open", NUMBER, open),
+    F("completed", NUMBER, completed),
+    F("failed", NUMBER, failed),
+    F("cancelled", NUMBER, cancelled),
+    F("cost", NUMBER, cost_micro),
+    F("calls", NUMBER, calls),
+    F("images", NUMBER, images),
+    F("in_tokens", NUMBER, input_tokens),
+    F("out_tokens", NUMBER, output_tokens),
+    F("bytes", NUMBER, bytes),
+    F("retries", NUMBER, retries),
+    F("unknown", NUMBER, possible_double_bill),
+    F("created", NUMBER, created_ms),
+    F("done_at", NUMBER, done_ms),
+    F("ev", NUMBER, last_event),
+    F("run", NUMBER, run),
+    F("sealed", FLAG, sealed),
+    F("paused", PRESENT, paused),
+    F("cancel", PRESENT, cancelling),
+#undef F
+};
+#define N_FIELDS (sizeof fields / sizeof *fields)
+
+static enum err read_field(const redisReply *r, const struct field *f, struct queue_batch *b)
+{
+    void *at = (char *)b + f->offset;
+    int64_t v = 0;
+    switch (f->kind) {
+    case TEXT: return reply_str(r, at) ? OK : ERR_FORMAT;
+    case PRESENT: *(bool *)at = !reply_nil(r); return OK;
+    default: break;
+    }
+    if (!reply_nil(r) && !reply_int(r, &v))
+        return ERR_FORMAT;
+    if (f->kind == FLAG)
+        *(bool *)at = v != 0;
+    else
+        *(int64_t *)at = v;
+    return OK;
+}
+
+static enum err read_batch(const redisReply *r, struct queue_batch *b)
+{
+    if (reply_count(r) != N_FIELDS)
+        return ERR_FORMAT;
+    if (reply_nil(reply_at(r, 0)))
+        return ERR_MISSING;
+    for (size_t i = 0; i < N_FIELDS; i++) {
+        enum err e = read_field(reply_at(r, i), &fields[i], b);
+        if (e != OK)
+            return e;
+    }
+    return OK;
+}
+
+static void read_status(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct queue_batch b = {.batch = {c->name, c->name_len}};
+    if (e == OK)
+        e = read_batch(r, &b);
+    c->done.batch(c->ctx, e, e == OK ? &b : NULL);
+}
+
+enum err queue_status(struct queue *q, struct span batch, queue_batch_done *done, void *ctx)
+{
+    struct buf key;
+    struct queue_call c = {.read = read_status, .done.batch = done, .ctx = ctx};
+    if (!job_name_ok(batch))
+        return ERR_RANGE;
+    c.name_len = batch.len;
+    memcpy(c.name, batch.ptr, batch.len);
+    struct args *a = key_args(q, &key, "HMGET", "b:", batch, N_FIELDS, 0);
+    for (size_t i = 0; i < N_FIELDS; i++)
+        args_str(a, fields[i].name);
+    enum err e = call_command(q, queue_timeout(q), a, &c);
+    buf_free(&key);
+    return e;
+}
+
+// An array of strings; `holes`: nil is an empty one.
+static struct span *read_strings(const redisReply *r, bool holes, enum err *e)
+{
+    size_t n = reply_count(r);
+    struct span *out = calloc(n + 1, sizeof *out);
+    if (!out)
+        *e = ERR_NOMEM;
+    else if (!r || r->type != REDIS_REPLY_ARRAY)
+        *e = ERR_FORMAT;
+    for (size_t i = 0; *e == OK && i < n; i++) {
+        const redisReply *s = reply_at(r, i);
+        if (!reply_str(s, &out[i]) && !(holes && reply_nil(s)))
+            *e = ERR_FORMAT;
+    }
+    return out;
+}
+
+static void read_names(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct span *names = e == OK ? read_strings(r, false, &e) : NULL;
+    c->done.names(c->ctx, e, names, e == OK ? reply_count(r) : 0);
+    free(names);
+}
+
+enum err queue_list(struct queue *q, unsigned most, queue_names_done *done, void *ctx)
+{
+    struct buf key;
+    struct args *a = key_args(q, &key, "ZREVRANGE", "batches", SPAN(""), 2, ARGS_INT);
+    args_str(a, "0");
+    args_int(a, most ? (int64_t)most - 1 : 0);
+    enum err e =
+        call_command(q, queue_timeout(q), a,
+                     &(struct queue_call){.read = read_names, .done.names = done, .ctx = ctx});
+    buf_free(&key);
+    return e;
+}
+
+// --- Events, inputs, states
+// --------------------------------------------------------------------
+
+// ["17-0", ["e", bytes]]
+static enum err read_event(const redisReply *r, struct queue_event *out)
+{
+    const redisReply *pair = reply_at(r, 1);
+    if (!reply_str(reply_at(r, 0), &out->event_id) || reply_count(pair) != 2 ||
+        !reply_str(reply_at(pair, 1), &out->bytes) ||
+        reply_event_id(out->event_id, &out->number) != OK)
+        return ERR_FORMAT;
+    return OK;
+}
+
+// [[key, [event, ...]]], or nil
+static void read_events(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    const redisReply *list = reply_at(reply_at(r, 0), 1);
+    size_t n = reply_count(list);
+    struct queue_event *events = calloc(n + 1, sizeof *events);
+    if (e == OK && !events)
+        e = ERR_NOMEM;
+    if (e == OK && !reply_nil(r) && (reply_count(r) != 1 || !list))
+        e = ERR_FORMAT;
+    for (size_t i = 0; e == OK && i < n; i++)
+        e = read_event(reply_at(list, i), &events[i]);
+    c->done.events(c->ctx, e, events, e == OK ? n : 0);
+    free(events);
+}
+
+enum err queue_events(struct queue *q, struct span batch, uint64_t after, unsigned most,
+                      double block, queue_events_done *done, void *ctx)
+{
+    struct buf key = {.max = MAX_KEY}, from = {.max = 64};
+    struct args *a = args_new(8, 2 * ARGS_INT);
+    queue_key(q, &key, "ev:", batch);
+    buf_addf(&from, "%" PRIu64 "-0", after);
+    args_str(a, "XREAD");
+    args_str(a, "COUNT");
+    args_uint(a, most ? most : 1);
+    if (block > 0) {
+        args_str(a, "BLOCK");
+        args_int(a, block < 0.001 ? 1 : (int64_t)(block * 1000)); // 0 would be for ever
+    }
+    args_str(a, "STREAMS");
+    args_add(a, buf_span(&key));
+    args_add(a, buf_span(&from));
+    enum err e = call_command(
+        q, block > 0 ? block + 2 : queue_timeout(q), a,
+        &(struct queue_call){.read = read_events, .done.events = done, .ctx = ctx});
+    buf_free(&key);
+    buf_free(&from);
+    return e;
+}
+
+static void read_inputs(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct span *inputs = e == OK ? read_strings(r, true, &e) : NULL;
+    if (e == OK && reply_count(r) != c->n)
+        e = ERR_FORMAT;
+    c->done.inputs(c->ctx, e, inputs, e == OK ? c->n : 0);
+    free(inputs);
+}
+
+enum err queue_inputs(struct queue *q, struct span batch, size_t n, const uint32_t *indexes,
+                      queue_inputs_done *done, void *ctx)
+{
+    struct buf key;
+    if (n < 1 || n > QUEUE_MAX_JOBS)
+        return ERR_RANGE;
+    struct args *a = key_args(q, &key, "HMGET", "in:", batch, n, n * ARGS_INT);
+    for (size_t i = 0; i < n; i++)
+        args_uint(a, indexes[i]);
+    enum err e = call_command(
+        q, queue_timeout(q), a,
+        &(struct queue_call){.read = read_inputs, .done.inputs = done, .ctx = ctx, .n = n});
+    buf_free(&key);
+    return e;
+}
+
+// Two bits a job, the first in the highest bits. What was never written is 0, open.
+static void unpack(struct span bytes, uint32_t first, size_t n, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t job = first % 4 + i;
+        unsigned char byte = job / 4 < bytes.len ? (unsigned char)bytes.ptr[job / 4] : 0;
+        out[i] = byte >> (6 - 2 * (job % 4)) & 3;
+    }
+}
+
+static void read_states(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct span bytes = {0};
+    uint8_t *states = e == OK ? malloc(c->n) : NULL;
+    if (e == OK && !states)
+        e = ERR_NOMEM;
+    if (e == OK && !reply_str(r, &bytes))
+        e = ERR_FORMAT;
+    if (e == OK)
+        unpack(bytes, c->first, c->n, states);
+    c->done.states(c->ctx, e, states, e == OK ? c->n : 0);
+    free(states);
+}
+
+enum err queue_states(struct queue *q, struct span batch, uint32_t first, size_t n,
+                      queue_states_done *done, void *ctx)
+{
+    struct buf key;
+    if (n < 1 || n > QUEUE_MAX_INDEX || first > QUEUE_MAX_INDEX)
+        return ERR_RANGE;
+    struct args *a = key_args(q, &key, "GETRANGE", "st:", batch, 2, 2 * ARGS_INT);
+    args_uint(a, first / 4);
+    args_uint(a, (first + n - 1) / 4);
+    enum err e = call_command(
+        q, queue_timeout(q), a,
+        &(struct queue_call){
+            .read = read_states, .done.states = done, .ctx = ctx, .n = n, .first = first});
+    buf_free(&key);
+    return e;
+}
+
+// --- Workers
+// -----------------------------------------------------------------------------------
+
+// [inc, lease's end, host, pid, concurrency, flight, version, sink, since]; nil where unknown
+static enum err read_worker(const redisReply *r, struct queue_worker *w)
+{
+    struct span *texts[] = {&w->host,   &w->pid,     &w->concurrency,
+                            &w->flight, &w->version, &w->sink};
+    if (!reply_str(reply_at(r, 0), &w->inc) || !reply_int(reply_at(r, 1), &w->lease_ends_ms))
+        return ERR_FORMAT;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!reply_str(reply_at(r, 2 + i), texts[i]) && !reply_nil(reply_at(r, 2 + i)))
+            return ERR_FORMAT;
+    w->since_ms = reply_int_or_zero(reply_at(r, 8));
+    return OK;
+}
+
+static void read_workers(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    size_t n = reply_count(r);
+    struct queue_worker *w = calloc(n + 1, sizeof *w);
+    if (e == OK && !w)
+        e = ERR_NOMEM;
+    if (e == OK && r->type != REDIS_REPLY_ARRAY)
+        e = ERR_FORMAT;
+    for (size_t i = 0; e == OK && i < n; i++)
+        e = read_worker(reply_at(r, i), &w[i]);
+    c->done.workers(c->ctx, e, w, e == OK ? n : 0);
+    free(w);
+}
+
+enum err queue_workers(struct queue *q, queue_workers_done *done, void *ctx)
+{
+    return call_script(
+        q, SCRIPT_WORKERS, script_args(q, 0, 0),
+        &(struct queue_call){.read = read_workers, .done.workers = done, .ctx = ctx});
+}
+
+static void read_counts(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct queue_claims out = {0};
+    struct queue_ready *ready = calloc(reply_count(r) / 2 + 1, sizeof *ready);
+    if (e == OK)
+        e = ready ? reply_ready(r, ready, &out.n_ready) : ERR_NOMEM;
+    out.ready = ready;
+    c->done.claims(c->ctx, e, e == OK ? &out : NULL);
+    free(ready);
+}
+
+enum err queue_ready_counts(struct queue *q, queue_claim_done *done, void *ctx)
+{
+    struct buf key;
+    struct args *a = key_args(q, &key, "HGETALL", "ready", SPAN(""), 0, 0);
+    enum err e = call_command(
+        q, queue_timeout(q), a,
+        &(struct queue_call){.read = read_counts, .done.claims = done, .ctx = ctx});
+    buf_free(&key);
+    return e;
+}
