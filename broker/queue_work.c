@@ -1,4 +1,6 @@
 // queue_work.c - what workers do: leases, claims, and what became of jobs.
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -120,15 +122,14 @@ enum err queue_wait(struct queue *q, double seconds, queue_done *done, void *ctx
     struct buf key = {.max = 1024};
     struct args *a = args_new(3, 64);
     queue_key(q, &key, "wake", (struct span){0});
-    if (!(seconds >= 0.01)) // 0 would be for ever
-        seconds = 0.01;
-    char text[32];
-    int n = snprintf(text, sizeof text, "%.3f", seconds);
+    unsigned ms = seconds >= 3600 ? 3600 * 1000u : (unsigned)(fmax(seconds, 0.01) * 1000);
+    char text[32]; // never 0, which would be for ever; no %f, which follows the locale
+    int n = snprintf(text, sizeof text, "%u.%03u", ms / 1000, ms % 1000);
     args_str(a, "BLPOP");
     args_add(a, buf_span(&key));
     args_add(a, (struct span){text, (size_t)n});
     enum err e =
-        call_command(q, seconds + 2, a,
+        call_command(q, ms / 1000.0 + 2, a,
                      &(struct queue_call){.read = read_woken, .done.value = done, .ctx = ctx});
     buf_free(&key);
     return e;

@@ -3,13 +3,17 @@
 -- Marks the given open jobs as cancelled, with an event each.
 local function cancel_jobs(batch, indexes, now)
   local state = states(batch, indexes)
-  local open = {}
+  local all = call('HMGET', P .. 'in:' .. batch, unpack(indexes))
+  local open, inputs, seen = {}, {}, {}
   for i, index in ipairs(indexes) do
-    if state[i] == 0 then open[#open + 1] = index end
+    if state[i] == 0 and all[i] and not seen[index] then -- without an input: never there
+      seen[index] = true
+      open[#open + 1] = index
+      inputs[#inputs + 1] = all[i]
+    end
   end
   if #open == 0 then return 0 end
   local run = tonumber(call('HGET', P .. 'b:' .. batch, 'run') or 1)
-  local inputs = call('HMGET', P .. 'in:' .. batch, unpack(open))
   local bits, events = {}, {}
   for i, index in ipairs(open) do
     bits[#bits + 1] = 'SET'

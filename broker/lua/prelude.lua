@@ -127,8 +127,8 @@ local KEYS_OF_BATCH = {'b:', 'in:', 'st:', 'ev:', 'ids:', 'ls:'}
 local function finish_if_done(batch, now)
   local key = P .. 'b:' .. batch
   local b = call('HMGET', key, 'sealed', 'open', 'completed', 'failed', 'cancelled', 'hw', 'cost',
-    'unknown', 'keep', 'run')
-  if b[1] ~= '1' or tonumber(b[2]) ~= 0 then return end
+    'unknown', 'keep', 'run', 'done_at')
+  if b[1] ~= '1' or tonumber(b[2]) ~= 0 or b[11] then return end
   emit(batch, {event('batch_done', tonumber(b[10]), 0, now, '', {
     completed = tonumber(b[3]), failed = tonumber(b[4]), cancelled = tonumber(b[5]),
     total = tonumber(b[6]), cost = tonumber(b[7]), possible_double_bill = tonumber(b[8]),

@@ -50,9 +50,10 @@ local function admit(batch, jobs)
   end
   if #ours == 0 then return ours end
   local state = states(batch, indexes)
-  local gone = {}
+  local gone, seen = {}, {}
   for i, j in ipairs(ours) do
-    j.over = state[i] ~= 0
+    j.over = state[i] ~= 0 or seen[j.index] -- a job named twice ends once
+    seen[j.index] = true
     if j.op ~= 'N' or j.over then gone[#gone + 1] = j.field end
   end
   if #gone > 0 then call('HDEL', key, unpack(gone)) end

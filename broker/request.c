@@ -1,0 +1,74 @@
+// request.c - the body of a generateContent call, built with json-c.
+#include "broker/request.h"
+
+#include <json-c/json.h>
+
+#include "common/json.h"
+
+static struct json_object *contents(const struct job *j)
+{
+    struct buf prompt = {.max = 2 * JOB_MAX_BYTES};
+    struct json_object *list = json_object_new_array();
+    struct json_object *turn = json_object_new_object();
+    struct json_object *parts = json_object_new_array();
+    struct json_object *part = json_object_new_object();
+    job_compose(&prompt, j);
+    json_put_str(part, "text", buf_span(&prompt));
+    buf_free(&prompt);
+    if (parts)
+        json_object_array_add(parts, part);
+    json_put_cstr(turn, "role", "user");
+    json_put(turn, "parts", parts);
+    if (list)
+        json_object_array_add(list, turn);
+    return list;
+}
+
+static struct json_object *image_config(const struct job *j)
+{
+    struct json_object *o = json_object_new_object();
+    if (j->aspect_ratio.len)
+        json_put_str(o, "aspectRatio", j->aspect_ratio);
+    if (j->image_size.len)
+        json_put_str(o, "imageSize", j->image_size);
+    return o;
+}
+
+static struct json_object *config(const struct job *j)
+{
+    struct json_object *o = json_object_new_object();
+    struct json_object *modalities = json_object_new_array();
+    if (modalities) {
+        json_object_array_add(modalities, json_object_new_string("TEXT"));
+        json_object_array_add(modalities, json_object_new_string("IMAGE"));
+    }
+    json_put(o, "responseModalities", modalities);
+    if (j->aspect_ratio.len || j->image_size.len)
+        json_put(o, "imageConfig", image_config(j));
+    if (j->has_seed)
+        json_put_int(o, "seed", j->seed);
+    if (j->has_temperature)
+        json_put_fixed(o, "temperature", j->temperature, 4);
+    return o;
+}
+
+void request_body(struct buf *out, const struct job *j)
+{
+    struct json_object *o = json_object_new_object();
+    json_put(o, "contents", contents(j));
+    json_put(o, "generationConfig", config(j));
+    if (j->lane != JOB_STANDARD)
+        json_put_cstr(o, "serviceTier", job_lane_name(j->lane));
+    if (o)
+        json_write(out, o);
+    else if (!out->err)
+        out->err = ERR_NOMEM;
+    json_object_put(o);
+}
+
+void request_path(struct buf *out, struct span model)
+{
+    buf_add_str(out, "/v1beta/models/");
+    buf_add(out, model);
+    buf_add_str(out, ":generateContent");
+}
