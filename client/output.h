@@ -1,8 +1,8 @@
 // output.h - the folder a batch ends up in: images/, manifest.jsonl, failed.jsonl and
 // metadata.json, each whole or not there at all.
 //
-// While a batch runs, every terminal event is appended to DIR/BATCH/.results.jsonl and every
-// input to DIR/BATCH/.inputs; in memory there are twenty bytes a job. A client that is killed
+// While a batch runs, every terminal event is appended to DIR/BATCH/.results and every input to
+// DIR/BATCH/.inputs (journal.h); in memory there are 24 bytes a job. A client that is killed
 // opens the folder again and knows what it had. The two journals go when all jobs completed.
 #ifndef CLIENT_OUTPUT_H
 #define CLIENT_OUTPUT_H
@@ -28,7 +28,7 @@ struct output_options {
     bool resume;    // the folder may exist, and is gone on with
 };
 // Makes the folder. ERR_EXISTS: it is there and not empty, and `resume` is off. With `resume`:
-// ERR_MISSING, there is no such folder; ERR_STATE, it belongs to another batch. `why` (may be
+// ERR_MISSING, there is no such folder; ERR_ORDER, it belongs to another batch. `why` (may be
 // NULL) gets a sentence.
 MUST_USE enum err output_open(const struct output_options *o, struct output **out,
                               struct buf *why);

@@ -1,0 +1,39 @@
+// output_private.h - the state behind output.h; private to output*.c.
+#ifndef CLIENT_OUTPUT_PRIVATE_H
+#define CLIENT_OUTPUT_PRIVATE_H
+
+#include <json-c/json.h>
+
+#include "broker/job.h"
+#include "client/journal.h"
+#include "client/output.h"
+
+struct output_job {         // what is known of one job, all but its bytes
+    uint64_t result, input; // offsets in the journals
+    uint16_t run;
+    uint8_t state; // enum output_state
+    bool has_input;
+};
+
+struct output {
+    char *folder;
+    struct buf batch;
+    struct journal results, inputs;
+    struct output_job *jobs;
+    size_t cap;
+    uint32_t by_state[4];        // jobs, by enum output_state
+    struct output_counts counts; // without what by_state tells
+    uint32_t next;               // of output_next_ordered
+    int64_t opened_ms;
+};
+
+// FOLDER/name; NULL: out of memory. The caller frees it.
+char *output_path(const struct output *o, const char *name);
+// The job's input, decoded; its spans point into `room`. False: there is none.
+bool output_job_input(const struct output *o, uint32_t index, struct job *job,
+                      struct buf *room);
+// What became of a job, as an object for the manifest; NULL: out of memory. The caller owns it.
+struct json_object *output_manifest_line(const struct output *o, uint32_t index);
+// metadata.json while the batch runs.
+MUST_USE enum err output_write_started(const struct output *o);
+#endif
