@@ -24,7 +24,7 @@ static char *decoded(struct span s)
         if (c == '%') {
             int high = i + 2 < s.len ? hex(s.ptr[i + 1]) : -1;
             int low = i + 2 < s.len ? hex(s.ptr[i + 2]) : -1;
-            c = high < 0 || low < 0 ? '\0' : (char)(high << 4 | low);
+            c = (char)(high < 0 || low < 0 ? 0 : high << 4 | low);
             i += 2;
         }
         if (c == '\0') {

@@ -35,7 +35,7 @@ struct worker {
     struct task_host host;
     struct tasks tasks;    // all of them, and who waits for a slot
     struct queue_fact facts[5];
-    char name[80], hostname[65], pid[16], slots[16];
+    char name[96], hostname[65], pid[16], slots[16];
 
     struct { // lanes and models with ready work, as the last answer said
         char *name;
