@@ -1,6 +1,7 @@
 // buf.c - see buf.h.
 #include "common/buf.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,17 +24,19 @@ bool span_is(struct span a, const char *text)
 
 bool span_is_case(struct span a, const char *text)
 {
-    return a.len == strlen(text) && strncasecmp(a.ptr ? a.ptr : "", text, a.len) == 0;
+    struct span b = span_of(text);
+    return a.len == b.len && (a.len == 0 || strncasecmp(a.ptr, b.ptr, a.len) == 0);
 }
 
-static bool grow(struct buf *b, size_t need) // need counts the closing NUL
+// Doubles, so that n appends copy O(n) bytes in all. `need` counts the closing NUL.
+static bool grow(struct buf *b, size_t need)
 {
     if (need <= b->cap)
         return true;
     size_t cap = b->cap ? b->cap : 64;
     while (cap < need)
-        cap *= 2;
-    if (cap > b->max + 1)
+        cap = cap <= SIZE_MAX / 2 ? cap * 2 : SIZE_MAX;
+    if (cap - 1 > b->max)
         cap = b->max + 1;
     char *p = realloc(b->ptr, cap);
     if (!p) {
@@ -49,7 +52,7 @@ char *buf_room(struct buf *b, size_t n)
 {
     if (b->err)
         return NULL;
-    if (n > b->max || b->len > b->max - n) {
+    if (n > b->max || b->len > b->max - n || b->len + n == SIZE_MAX) { // SIZE_MAX: the NUL
         b->err = ERR_TOOBIG;
         return NULL;
     }
@@ -88,6 +91,8 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
     int n = vsnprintf(NULL, 0, fmt, twin);
     va_end(twin);
     char *to;
+    if (n < 0 && !b->err)
+        b->err = ERR_TOOBIG; // longer than INT_MAX
     if (n <= 0 || !(to = buf_room(b, (size_t)n)))
         return;
     vsnprintf(to, (size_t)n + 1, fmt, ap);
@@ -104,10 +109,10 @@ void buf_addf(struct buf *b, const char *fmt, ...)
 
 void buf_drop(struct buf *b, size_t n)
 {
-    if (n == 0)
-        return;
     if (n > b->len)
         n = b->len;
+    if (n == 0)
+        return;
     memmove(b->ptr, b->ptr + n, b->len - n);
     b->len -= n;
     b->ptr[b->len] = '\0';

@@ -1,6 +1,7 @@
 // digest.c - see digest.h.
 #include "common/digest.h"
 
+#include <errno.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -24,12 +25,14 @@ struct digest *digest_new(void)
 
 void digest_add(struct digest *d, struct span bytes)
 {
-    EVP_DigestUpdate(d->md, bytes.ptr, bytes.len);
+    if (EVP_DigestUpdate(d->md, bytes.ptr, bytes.len) != 1)
+        abort(); // never with SHA-256; a wrong digest must not pass for a right one
 }
 
 void digest_end(struct digest *d, uint8_t out[static DIGEST_SIZE])
 {
-    EVP_DigestFinal_ex(d->md, out, NULL);
+    if (EVP_DigestFinal_ex(d->md, out, NULL) != 1)
+        abort();
     digest_free(d);
 }
 
@@ -69,6 +72,8 @@ void random_bytes(void *out, size_t n)
     unsigned char *p = out;
     while (n > 0) {
         ssize_t got = getrandom(p, n > 256 ? 256 : n, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got <= 0)
             abort();
         p += got;

@@ -1,6 +1,7 @@
 // text.c - see text.h.
 #include "common/text.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "common/digest.h"
@@ -100,9 +101,9 @@ enum err text_int(struct span s, int64_t min, int64_t max, int64_t *out)
     enum err e = digits(minus ? (struct span){s.ptr + 1, s.len - 1} : s, &v);
     if (e != OK)
         return e;
-    if (v > (uint64_t)INT64_MAX)
+    if (v > (uint64_t)INT64_MAX + minus) // two's complement: one more below zero than above
         return ERR_RANGE;
-    int64_t n = minus ? -(int64_t)v : (int64_t)v;
+    int64_t n = minus ? (int64_t)(0 - v) : (int64_t)v;
     if (n < min || n > max)
         return ERR_RANGE;
     *out = n;
@@ -181,8 +182,10 @@ enum err text_bytes(struct span s, uint64_t *out)
     enum err e = scaled(s, units, &v);
     if (e != OK)
         return e;
-    if (v > 9e15)
+    if (v > 9e15) // beyond, a double would not hold every byte
         return ERR_RANGE;
+    if (v != floor(v) && digit(s.ptr[s.len - 1]))
+        return ERR_FORMAT; // "1.5" bytes; "1.3K" is rounded down
     *out = (uint64_t)v;
     return OK;
 }
@@ -214,38 +217,65 @@ static bool name_byte(char c)
            c == '_' || c == '-';
 }
 
+static size_t encoded_size(struct span s, size_t i)
+{
+    return name_byte(s.ptr[i]) && !(i == 0 && s.ptr[i] == '.') ? 1 : 3;
+}
+
+// How many bytes of `s` fit, encoded, into `room`; never a part of an escape.
+static size_t fitting(struct span s, size_t room)
+{
+    size_t i = 0;
+    for (size_t size; i < s.len && (size = encoded_size(s, i)) <= room; i++)
+        room -= size;
+    return i;
+}
+
+#define CUT_SIZE \
+    17 // '~' and 16 hex digits; '~' itself is always encoded, so no uncut name
+       // ends like a cut one
+
 void text_file_name(struct buf *out, struct span s, size_t limit)
 {
     static const char hex[] = "0123456789ABCDEF";
-    size_t begin = out->len;
-    for (size_t i = 0; i < s.len; i++) {
+    size_t n = fitting(s, limit);
+    bool cut = n < s.len;
+    if (cut)
+        n = fitting(s, limit > CUT_SIZE ? limit - CUT_SIZE : 0);
+    for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
-        if (name_byte(s.ptr[i]) && !(i == 0 && c == '.'))
+        if (encoded_size(s, i) == 1)
             buf_add_byte(out, s.ptr[i]);
         else
             buf_add(out, (struct span){(char[]){'%', hex[c >> 4], hex[c & 15]}, 3});
     }
-    if (out->err || out->len - begin <= limit)
+    if (!cut)
         return;
     uint8_t d[DIGEST_SIZE];
-    char tail[17];
+    char tail[CUT_SIZE];
     digest_of(s, d);
     digest_hex(d, 8, tail);
-    out->len = begin + (limit > 17 ? limit - 17 : 0);
     buf_add_byte(out, '~');
     buf_add_str(out, tail);
 }
 
+// C0, DEL, and C1 (U+0080 to U+009F, of which terminals obey some), whose second byte then
+// stands alone and is escaped too.
+static bool control(const unsigned char *p)
+{
+    return *p < 0x20 || *p == 0x7f || (p[0] == 0xc2 && p[1] < 0xa0);
+}
+
 void text_show(struct buf *out, struct span s, size_t limit)
 {
-    size_t n = s.len;
-    if (n > limit)
-        for (n = limit; n > 0 && ((unsigned char)s.ptr[n] & 0xc0) == 0x80;)
-            n--;
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0; i < s.len;) {
         const unsigned char *p = (const unsigned char *)s.ptr + i;
-        size_t len = sequence(p, n - i);
-        if (len == 0 || *p < 0x20 || *p == 0x7f) {
+        size_t len = sequence(p, s.len - i);
+        if (i + (len ? len : 1) > limit) {
+            buf_add_str(out, "…");
+            return;
+        }
+        if (len == 0 || control(p)) {
             buf_addf(out, "\\x%02x", *p);
             i++;
         } else {
@@ -253,24 +283,22 @@ void text_show(struct buf *out, struct span s, size_t limit)
             i += len;
         }
     }
-    if (n < s.len)
-        buf_add_str(out, "…");
 }
 
 void text_redact(struct buf *b, struct span secret)
 {
-    if (secret.len < 6)
+    if (secret.len < 6 || b->len == 0 || !memmem(b->ptr, b->len, secret.ptr, secret.len))
         return;
     struct buf clean = {.max = b->max};
     const char *from = b->ptr, *end = b->ptr + b->len, *hit;
-    if (b->len == 0 || !memmem(from, b->len, secret.ptr, secret.len))
-        return;
     while ((hit = memmem(from, (size_t)(end - from), secret.ptr, secret.len))) {
         buf_add(&clean, (struct span){from, (size_t)(hit - from)});
         buf_add_str(&clean, "[redacted]");
         from = hit + secret.len;
     }
     buf_add(&clean, (struct span){from, (size_t)(end - from)});
+    if (b->err)
+        clean.err = b->err; // the first failure stays
     buf_free(b);
     *b = clean;
 }

@@ -1,0 +1,189 @@
+// test_catalogue.c - the built-in catalogue, files that replace it, prices, request bodies.
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/catalogue.h"
+#include "broker/request.h"
+#include "unit/test.h"
+
+static struct job a_cat(void)
+{
+    return (struct job){
+        .priority = JOB_NORMAL, .sample = 1, .samples = 1, .prompt = SPAN("a cat")};
+}
+
+static int open_builtin(void **state)
+{
+    struct catalogue *c;
+    if (catalogue_open(NULL, &c, NULL) != OK)
+        return -1;
+    *state = c;
+    return 0;
+}
+
+static int close_it(void **state)
+{
+    catalogue_free(*state);
+    return 0;
+}
+
+static void models_are_found(void **state)
+{
+    struct catalogue *c = *state;
+    assert_true(span_is(catalogue_default(c), "gemini-3.1-flash-image"));
+    assert_non_null(catalogue_find(c, catalogue_default(c)));
+    const struct model *m = catalogue_find(c, SPAN("nano-banana"));
+    assert_non_null(m);
+    assert_true(span_is(model_name(m), "gemini-2.5-flash-image"));
+    assert_true(span_is(model_retires(m), "2026-10-02"));
+    assert_null(catalogue_find(c, SPAN("gemini-9")));
+    assert_null(catalogue_find(c, SPAN("")));
+}
+
+static void checks_say_what_is_possible(void **state)
+{
+    struct buf why = {.max = 1024};
+    const struct model *m = catalogue_find(*state, SPAN("gemini-3-pro-image"));
+    struct job j = a_cat();
+    assert_int_equal(model_check(m, &j, &why), OK);
+    j.image_size = SPAN("512");
+    assert_int_equal(model_check(m, &j, &why), ERR_RANGE);
+    assert_string_equal(
+        buf_str(&why),
+        "\"image_size\" 512 is not possible with gemini-3-pro-image: 1K, 2K, 4K");
+    j.image_size = SPAN("4K");
+    j.aspect_ratio = SPAN("1:8");
+    assert_int_equal(model_check(m, &j, NULL), ERR_RANGE);
+    m = catalogue_find(*state, SPAN("gemini-3.1-flash-image"));
+    assert_int_equal(model_check(m, &j, NULL), OK);
+    buf_free(&why);
+}
+
+static int64_t cost(const struct model *m, enum job_lane lane, int64_t in, int64_t text,
+                    int64_t image)
+{
+    int64_t micro = -1;
+    assert_int_equal(model_cost(m, lane, &(struct model_usage){in, text, image}, &micro), OK);
+    return micro;
+}
+
+static void prices(void **state)
+{
+    const struct model *pro = catalogue_find(*state, SPAN("gemini-3-pro-image"));
+    const struct model *old = catalogue_find(*state, SPAN("gemini-2.5-flash-image"));
+    assert_int_equal(cost(pro, JOB_STANDARD, 0, 0, 1120), 134400);
+    assert_int_equal(cost(pro, JOB_STANDARD, 0, 0, 2000), 240000);
+    assert_int_equal(cost(pro, JOB_FLEX, 0, 0, 1120), 67200);
+    assert_int_equal(cost(pro, JOB_STANDARD, 10, 100, 0), 1220);
+    assert_int_equal(cost(old, JOB_STANDARD, 1, 0, 0), 1); // 0.3, rounded up
+    assert_int_equal(cost(old, JOB_STANDARD, 0, 0, 1290), 38700);
+    int64_t micro;
+    assert_int_equal(
+        model_cost(pro, JOB_STANDARD, &(struct model_usage){.text_tokens = -1}, &micro),
+        ERR_RANGE);
+    struct job j = a_cat();
+    j.image_size = SPAN("4K");
+    assert_int_equal(model_estimate(pro, &j, 40, &micro), OK);
+    assert_int_equal(micro, 240000 + 11 * 2);
+    j.image_size = SPAN("8K");
+    assert_int_equal(model_estimate(pro, &j, 40, &micro), ERR_MISSING);
+}
+
+static enum err open_text(const char *text, struct catalogue **c, struct buf *why)
+{
+    char path[] = "/tmp/genfarm-catalogue-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    struct span s = span_of(text);
+    assert_int_equal(write(fd, s.ptr, s.len), s.len);
+    close(fd);
+    enum err e = catalogue_open(path, c, why);
+    unlink(path);
+    return e;
+}
+
+static void a_file_replaces_it(void **state)
+{
+    (void)state;
+    struct catalogue *c;
+    int64_t micro;
+    assert_int_equal(open_text("{\"default\":\"m\",\"models\":[{\"name\":\"m\"}]}", &c, NULL),
+                     OK);
+    const struct model *m = catalogue_find(c, SPAN("m"));
+    assert_non_null(m);
+    // No price is no price, never zero.
+    assert_int_equal(model_cost(m, JOB_STANDARD, &(struct model_usage){1, 1, 1}, &micro),
+                     ERR_MISSING);
+    struct job j = a_cat();
+    j.image_size = SPAN("16K");
+    assert_int_equal(model_check(m, &j, NULL), OK); // nothing is known against it
+    catalogue_free(c);
+    assert_int_equal(catalogue_open("/nonexistent/catalogue.json", &c, NULL), ERR_MISSING);
+}
+
+static void bad_files_are_refused_by_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *why;
+    } cases[] = {
+        {"[]", "the catalogue must be an object"},
+        {"{}", "\"models\" must be a list"},
+        {"{\"models\":[]}", "\"default\" must be the name of one of the models"},
+        {"{\"models\":[{\"name\":\"\"}]}", "models.0.name: 1 to 100 of A-Z a-z 0-9 . _ -"},
+        {"{\"models\":[{\"name\":\"m\",\"sizes\":{\"1K\":0}}]}",
+         "models.0.sizes: must be an object of sizes and their image tokens"},
+        {"{\"models\":[{\"name\":\"m\",\"price\":{\"input\":-1,\"text\":1,\"image\":1}}]}",
+         "models.0.price, lanes: must be numbers (input, text, image; standard, flex, "
+         "priority)"},
+        {"{\"models\":[{\"name\":\"m\",\"ratios\":[1]}]}",
+         "models.0.ratios: must be a list as [\"1:1\"]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct catalogue *c;
+        struct buf why = {.max = 1024};
+        assert_int_equal(open_text(cases[i].text, &c, &why), ERR_FORMAT);
+        assert_string_equal(buf_str(&why), cases[i].why);
+        buf_free(&why);
+    }
+}
+
+static void requests_have_only_what_is_set(void **state)
+{
+    (void)state;
+    struct buf out = {.max = 65536};
+    struct job j = a_cat();
+    request_body(&out, &j);
+    assert_string_equal(buf_str(&out),
+                        "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"a cat\"}]}],"
+                        "\"generationConfig\":{\"responseModalities\":[\"TEXT\",\"IMAGE\"]}}");
+    buf_clear(&out);
+    j.aspect_ratio = SPAN("16:9");
+    j.image_size = SPAN("2K");
+    j.has_seed = true;
+    j.seed = 42;
+    j.lane = JOB_FLEX;
+    request_body(&out, &j);
+    assert_string_equal(buf_str(&out),
+                        "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"a cat\"}]}],"
+                        "\"generationConfig\":{\"responseModalities\":[\"TEXT\",\"IMAGE\"],"
+                        "\"imageConfig\":{\"aspectRatio\":\"16:9\",\"imageSize\":\"2K\"},"
+                        "\"seed\":42},\"serviceTier\":\"flex\"}");
+    buf_clear(&out);
+    request_path(&out, SPAN("m"));
+    assert_string_equal(buf_str(&out), "/v1beta/models/m:generateContent");
+    buf_free(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(models_are_found, open_builtin, close_it),
+        cmocka_unit_test_setup_teardown(checks_say_what_is_possible, open_builtin, close_it),
+        cmocka_unit_test_setup_teardown(prices, open_builtin, close_it),
+        cmocka_unit_test(a_file_replaces_it),
+        cmocka_unit_test(bad_files_are_refused_by_place),
+        cmocka_unit_test(requests_have_only_what_is_set),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
