@@ -99,6 +99,7 @@ struct queue_claimed {              // one job, valid for the time of the callba
     struct span batch, model, lane; // parts of it
     struct span user, nonce;
     uint32_t total; // of the batch
+    int64_t created_ms; // the batch, in server time
     unsigned slot;
     struct ticket ticket;
     struct span input; // job_input()'s

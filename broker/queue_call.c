@@ -134,7 +134,9 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_CANCEL, cancel)         \
     X(SCRIPT_RETRY, retry)           \
     X(SCRIPT_PAUSE, pause)           \
-    X(SCRIPT_WORKERS, workers)
+    X(SCRIPT_WORKERS, workers)       \
+    X(SCRIPT_BLOB, blob)             \
+    X(SCRIPT_BLOB_DROP, blob_drop)
 
 #define X(id, name)                          \
     extern const unsigned char lua_##name[]; \

@@ -3,6 +3,7 @@
 #ifndef BROKER_QUEUE_CALL_H
 #define BROKER_QUEUE_CALL_H
 
+#include "broker/blob.h"
 #include "broker/queue_reply.h"
 
 // Arguments, their spans and the texts made for them in one piece of memory that is sized
@@ -40,6 +41,8 @@ struct queue_call {
         queue_inputs_done *inputs;
         queue_states_done *states;
         queue_workers_done *workers;
+        blob_done *blob;
+        blob_chunks_done *chunks;
     } done;
     void *ctx;
     size_t n;        // things asked for
@@ -74,6 +77,8 @@ enum queue_script {
     SCRIPT_RETRY,
     SCRIPT_PAUSE,
     SCRIPT_WORKERS,
+    SCRIPT_BLOB,
+    SCRIPT_BLOB_DROP,
     SCRIPTS
 };
 // Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.

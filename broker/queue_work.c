@@ -138,7 +138,7 @@ enum err queue_wait(struct queue *q, double seconds, queue_done *done, void *ctx
 // --- Claims
 // ------------------------------------------------------------------------------------
 
-#define VISIT_HEAD 4 // list, user, nonce, total; then slot, ticket, input a job
+#define VISIT_HEAD 5 // list, user, nonce, total, created; then slot, ticket, input a job
 
 static enum err read_visit(const redisReply *v, struct queue_claimed *jobs, size_t *n)
 {
@@ -150,6 +150,7 @@ static enum err read_visit(const redisReply *v, struct queue_claimed *jobs, size
         total < 0 || total > QUEUE_MAX_INDEX || reply_list(head.list, &head) != OK)
         return ERR_FORMAT;
     head.total = (uint32_t)total;
+    head.created_ms = reply_int_or_zero(reply_at(v, 4));
     for (size_t i = VISIT_HEAD; i + 2 < reply_count(v); i += 3) {
         struct queue_claimed *job = &jobs[(*n)++];
         *job = head;

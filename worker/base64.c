@@ -32,7 +32,8 @@ static enum err digit(struct base64 *b, unsigned char c, uint8_t *out, size_t *n
 {
     uint8_t v = table()[c];
     if (c == '=' && b->have >= 2 && b->padded + b->have < 4) {
-        // The bits that padding cuts off must be zero, else two texts would mean the same bytes.
+        // The bits that padding cuts off must be zero, else two texts would mean the same
+        // bytes.
         if (b->bits & (b->have == 2 ? 0xfu : 0x3u))
             return ERR_FORMAT;
         if (b->padded++ == 0) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/job.h"
 #include "broker/limit.h"
 #include "common/clock.h"
 
@@ -13,6 +14,7 @@
 #define HORIZON_US 1000000 // slots farther away are left to others
 #define TIMEOUT    5.0     // seconds, of one request to the limiter
 #define RECHECK_US 1000000 // how long "no limit is set" is believed
+#define MAX_TOLD   64      // batches that are told of a block
 
 TAILQ_HEAD(pass_list, gate_pass);
 
@@ -22,16 +24,18 @@ struct gate {
     char *lane_model, *group;
     struct pass_list waiting;
     unsigned n_waiting;
-    bool unlimited;          // no limit was set when last asked
-    int64_t asked_us;        // when that was; 0: never
-    bool under_way;          // a request to the limiter
+    bool unlimited;                 // no limit was set when last asked
+    int64_t asked_us;               // when that was; 0: never
+    bool under_way;                 // a request to the limiter
     int64_t slots[LIMIT_MAX_SLOTS]; // of clock_boot_us(), rising, from `first`
     unsigned first, n_slots;
-    unsigned wanted;         // slots that claims would like, beyond those who wait
-    int64_t closed_us;       // nothing goes through before; 0: open
-    bool blocked, probing;   // blocked: one probe at a time
+    unsigned wanted;       // slots that claims would like, beyond those who wait
+    int64_t closed_us;     // nothing goes through before; 0: open
+    bool blocked, probing; // blocked: one probe at a time
     ev_timer timer;
     bool told_differs;
+    char told[MAX_TOLD][JOB_MAX_NAME + 1]; // batches that were told of the block
+    size_t n_told;
 };
 
 struct gates {
@@ -145,7 +149,8 @@ static void advance(struct gate *g)
         g->closed_us = 0;
         g->all->options.room(g->all->options.ctx);
     }
-    if (g->asked_us == 0 || (g->unlimited && now - g->asked_us > RECHECK_US && g->n_waiting > 0)) {
+    if (g->asked_us == 0 ||
+        (g->unlimited && now - g->asked_us > RECHECK_US && g->n_waiting > 0)) {
         ask(g, 0);
         if (g->asked_us == 0)
             return;
@@ -220,8 +225,8 @@ struct gate *gates_find(struct gates *all, struct span lane_model)
 {
     struct gate *g;
     SLIST_FOREACH(g, &all->list, link)
-        if (span_is(lane_model, g->lane_model))
-            return g;
+    if (span_is(lane_model, g->lane_model))
+        return g;
     if ((g = gate_new(all, lane_model)))
         SLIST_INSERT_HEAD(&all->list, g, link);
     return g;
@@ -291,6 +296,39 @@ bool gate_unblock(struct gate *g)
     if (was)
         g->all->options.room(g->all->options.ctx);
     return was;
+}
+
+void gate_missed(struct gate *g)
+{
+    g->probing = false;
+    if (g->n_waiting > 0)
+        again(g, 0);
+}
+
+static size_t find_told(const struct gate *g, struct span batch)
+{
+    size_t i = 0;
+    while (i < g->n_told && !span_is(batch, g->told[i]))
+        i++;
+    return i;
+}
+
+bool gate_tell(struct gate *g, struct span batch)
+{
+    if (find_told(g, batch) < g->n_told || g->n_told == MAX_TOLD || batch.len > JOB_MAX_NAME)
+        return false;
+    snprintf(g->told[g->n_told++], sizeof g->told[0], "%.*s", (int)batch.len, batch.ptr);
+    return true;
+}
+
+bool gate_told(struct gate *g, struct span batch)
+{
+    size_t i = g->blocked ? g->n_told : find_told(g, batch);
+    if (i == g->n_told)
+        return false;
+    memmove(g->told[i], g->told[g->n_told - 1], sizeof g->told[0]);
+    g->n_told--;
+    return true;
 }
 
 bool gate_blocked(const struct gate *g)

@@ -1,8 +1,8 @@
 // gate.h - the worker's side of the farm-wide limiter: who may send when.
 //
-// A group is a lane and model of one project. For each the gate knows whether a limit is set; if
-// so it holds send slots that Redis granted. A call waits at the gate until its slot is near, is
-// let through, and must go out between the slot and slot + 10 ms, else it comes again.
+// A group is a lane and model of one project. For each the gate knows whether a limit is set;
+// if so it holds send slots that Redis granted. A call waits at the gate until its slot is
+// near, is let through, and must go out between the slot and slot + 10 ms, else it comes again.
 #ifndef WORKER_GATE_H
 #define WORKER_GATE_H
 
@@ -26,8 +26,8 @@ struct gate_pass { // embedded in the call that waits
 };
 
 struct gates_options {
-    const char *project; // "default"
-    struct span spec;    // limit_spec()'s, to be set where none is; empty: none
+    const char *project;     // "default"
+    struct span spec;        // limit_spec()'s, to be set where none is; empty: none
     void (*room)(void *ctx); // more may be claimed now than before
     // A limit other than ours is in force.
     void (*differs)(void *ctx, struct span group, struct span spec);
@@ -35,21 +35,28 @@ struct gates_options {
 };
 struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gates_options *o);
 void gates_free(struct gates *g); // NULL is fine
-struct gate *gates_find(struct gates *g, struct span lane_model); // made when new; NULL: no memory
+struct gate *gates_find(struct gates *g,
+                        struct span lane_model); // made when new; NULL: no memory
 
 // How many of `want` calls could be let through soon, beyond those that wait already; asks the
 // limiter for slots where it is fewer (`room` follows).
 unsigned gate_room(struct gate *g, unsigned want);
 void gate_enter(struct gate *g, struct gate_pass *p); // open() follows, never from inside
-void gate_leave(struct gate *g, struct gate_pass *p); // it no longer waits; no-op when it does not
+void gate_leave(struct gate *g,
+                struct gate_pass *p); // it no longer waits; no-op when it does not
 
 // Nothing goes through for `seconds` (a 429, an overload).
 void gate_cool(struct gate *g, double seconds);
-// Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one call
-// is let through to see. True when this is news.
+// Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one
+// call is let through to see. True when this is news.
 bool gate_block(struct gate *g, enum code code, double seconds);
 bool gate_unblock(struct gate *g); // a call went well; true when the group was blocked
+void gate_missed(struct gate *g);  // who was let through sent nothing after all
 bool gate_blocked(const struct gate *g);
+// Who was told of the block: gate_tell() is true the first time for each batch, gate_told() the
+// first time after the block for those that were.
+bool gate_tell(struct gate *g, struct span batch);
+bool gate_told(struct gate *g, struct span batch);
 int64_t gate_closed_until_ms(const struct gate *g); // clock_wall_ms(); 0: open
 struct span gate_group(const struct gate *g);       // project/model/lane
 #endif

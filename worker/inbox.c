@@ -72,8 +72,8 @@ void inbox_look(struct inbox *i)
 {
     if (inbox_busy(i))
         return;
-    i->taking = queue_inbox_take(i->queue, lease_incarnation(i->lease), lease_next_seq(i->lease),
-                                 MOST, on_taken, i) == OK;
+    i->taking = queue_inbox_take(i->queue, lease_incarnation(i->lease),
+                                 lease_next_seq(i->lease), MOST, on_taken, i) == OK;
 }
 
 bool inbox_busy(const struct inbox *i)

@@ -1,8 +1,8 @@
-// lease.h - this process's claim to the jobs it holds: an incarnation that is renewed at a third
-// of its lease, and replaced by a fresh one when it was lost.
+// lease.h - this process's claim to the jobs it holds: an incarnation that is renewed at a
+// third of its lease, and replaced by a fresh one when it was lost.
 //
-// The local end of the lease is counted in CLOCK_BOOTTIME from before the renewal was sent, so it
-// is never later than the server's: a worker that slept, was stopped or was cut off knows.
+// The local end of the lease is counted in CLOCK_BOOTTIME from before the renewal was sent, so
+// it is never later than the server's: a worker that slept, was stopped or was cut off knows.
 #ifndef WORKER_LEASE_H
 #define WORKER_LEASE_H
 
@@ -31,14 +31,15 @@ struct lease_options {
 
 struct lease *lease_new(struct ev_loop *loop, struct queue *q, const struct lease_options *o,
                         const struct lease_hooks *h);
-void lease_free(struct lease *l); // NULL is fine
-void lease_connected(struct lease *l); // the connection is up: registers, or renews at once
+void lease_free(struct lease *l);        // NULL is fine
+void lease_connected(struct lease *l);   // the connection is up: registers, or renews at once
 bool lease_holds(const struct lease *l); // read right before each send
 struct span lease_incarnation(const struct lease *l);
 uint64_t lease_next_seq(struct lease *l); // 1, 2, ... within one incarnation
 // An answer said that the lease is lost; `gained` follows when a fresh one is made.
 void lease_was_lost(struct lease *l);
-// Ends it; `left` (may be NULL) is called when that is over or cannot be done. Registers no more.
+// Ends it; `left` (may be NULL) is called when that is over or cannot be done. Registers no
+// more.
 void lease_leave(struct lease *l, void (*left)(void *ctx), void *ctx);
 double lease_seconds(const struct lease *l);
 #endif

@@ -1,5 +1,5 @@
-// pool.h - threads for what computes or waits for the disk: image checks, syncs, links. Bytes in,
-// bytes out, no shared state; results come back to the loop through ev_async.
+// pool.h - threads for what computes or waits for the disk: image checks, syncs, links. Bytes
+// in, bytes out, no shared state; results come back to the loop through ev_async.
 #ifndef WORKER_POOL_H
 #define WORKER_POOL_H
 
@@ -10,7 +10,7 @@
 struct ev_loop;
 struct pool;
 
-struct pool_task { // embedded; must stay where it is until `done`
+struct pool_task {                     // embedded; must stay where it is until `done`
     void (*work)(struct pool_task *t); // on a thread
     void (*done)(struct pool_task *t); // on the loop, once
     STAILQ_ENTRY(pool_task) link;

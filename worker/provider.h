@@ -34,7 +34,7 @@ struct provider_result { // borrowed for the time of the callback
     bool unknown;        // sent, and the answer did not end: it may have been billed
     enum provider_retry retry;
     unsigned retry_limit;
-    double delay_floor;  // seconds the provider asked for; 0: none
+    double delay_floor; // seconds the provider asked for; 0: none
     struct span reason, message, text, model_version, response_id;
     int64_t latency_ms;
     int64_t input_tokens, output_tokens; // as reported; output includes text and thoughts
@@ -51,7 +51,8 @@ struct provider_ops {
     // `timeout`: seconds for the whole call.
     enum err (*start)(struct provider *p, const struct job *job, double timeout,
                       provider_done *done, void *ctx, struct provider_call **out);
-    void (*cancel)(struct provider *p, struct provider_call *c); // no callback follows
+    // No callback follows. True: a byte of it had left, so that it may be billed.
+    bool (*cancel)(struct provider *p, struct provider_call *c);
     void (*free)(struct provider *p);
 };
 struct provider { // first member of every provider

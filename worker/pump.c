@@ -39,6 +39,12 @@ static void send_batch(struct pump *p)
     wake(p, backoff_delay(++p->failures, 0.05, 2., 0.02));
 }
 
+static int compare(const void *a, const void *b, void *ctx)
+{
+    const struct pump *p = ctx;
+    return p->ops->order(*(struct pump_item *const *)a, *(struct pump_item *const *)b);
+}
+
 static void gather(struct pump *p)
 {
     struct pump_item *item;
@@ -46,6 +52,8 @@ static void gather(struct pump *p)
         TAILQ_REMOVE(&p->waiting, item, link);
         p->batch[p->n++] = item;
     }
+    if (p->ops->order)
+        qsort_r(p->batch, p->n, sizeof *p->batch, compare, p);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -110,10 +118,26 @@ static void tell(struct pump *p, struct span marks)
 void pump_answered(struct pump *p, enum err e, struct span marks)
 {
     p->sent = false;
-    if (e == OK || e == ERR_LOST)
+    if (p->n == 0) // was given up by pump_lost()
+        wake(p, 0.);
+    else if (e == OK || e == ERR_LOST)
         tell(p, e == OK ? marks : (struct span){0});
     else
         wake(p, backoff_delay(++p->failures, 0.05, 2., 0.02));
+}
+
+void pump_lost(struct pump *p)
+{
+    struct pump_list all = TAILQ_HEAD_INITIALIZER(all);
+    struct pump_item *item;
+    for (size_t i = 0; i < p->n; i++)
+        TAILQ_INSERT_TAIL(&all, p->batch[i], link);
+    p->n = 0;
+    TAILQ_CONCAT(&all, &p->waiting, link);
+    while ((item = TAILQ_FIRST(&all))) {
+        TAILQ_REMOVE(&all, item, link);
+        p->ops->told(p->ctx, item, '0');
+    }
 }
 
 bool pump_idle(const struct pump *p)

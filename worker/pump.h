@@ -1,5 +1,5 @@
-// pump.h - many small things said in few large requests: items gather while one request is under
-// way, and go together with the next. Settles and sent marks are both such a stream.
+// pump.h - many small things said in few large requests: items gather while one request is
+// under way, and go together with the next. Settles and sent marks are both such a stream.
 //
 // A request whose outcome is unknown, or which the server could not take, is sent again as it
 // was, for the scripts may be sent twice; an item leaves only when it was answered.
@@ -23,6 +23,8 @@ struct pump_item { // embedded in what is sent; it must stay where it is until i
 struct pump_ops {
     // Sends n items as request `number`. OK: pump_answered() follows, once, not from inside.
     enum err (*send)(void *ctx, uint64_t number, struct pump_item *const *items, size_t n);
+    // The order that items of one request are brought into; NULL: as they came.
+    int (*order)(const struct pump_item *a, const struct pump_item *b);
     // One item is over: `mark` as the script gave it, or '0' when the lease was lost.
     void (*told)(void *ctx, struct pump_item *item, char mark);
 };
@@ -34,5 +36,8 @@ void pump_add(struct pump *p, struct pump_item *item); // never calls back from 
 // The answer to the request under way. OK: `marks` has a character an item. ERR_LOST: each is
 // told '0'. Anything else: the same request goes out again after a moment.
 void pump_answered(struct pump *p, enum err e, struct span marks);
+// The lease was lost: every item is told '0' now, and an answer under way will be ignored, for
+// what was said under one incarnation must not be said again under the next.
+void pump_lost(struct pump *p);
 bool pump_idle(const struct pump *p); // nothing waits, nothing is under way
 #endif

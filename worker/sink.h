@@ -1,9 +1,9 @@
 // sink.h - where finished images go: one of the two vtables of the worker.
 //
 // What is stored is the images and, written last, a record: the completed event as it will be
-// settled, the batch's nonce and the input's digest. The first writer wins; the loser adopts the
-// record that is there. A job that is delivered again looks for its record before it is sent: if
-// nonce and digest match, it is settled without a call.
+// settled, the batch's nonce and the input's digest. The first writer wins; the loser adopts
+// the record that is there. A job that is delivered again looks for its record before it is
+// sent: if nonce and digest match, it is settled without a call.
 #ifndef WORKER_SINK_H
 #define WORKER_SINK_H
 
@@ -38,10 +38,11 @@ typedef void sink_done(void *ctx, enum err e, struct span record, struct span wh
 
 struct sink_ops {
     // Each calls back once, never from inside.
-    enum err (*lookup)(struct sink *s, const struct sink_item *item, sink_done *done, void *ctx);
+    enum err (*lookup)(struct sink *s, const struct sink_item *item, sink_done *done,
+                       void *ctx);
     enum err (*store)(struct sink *s, const struct sink_item *item, sink_done *done, void *ctx);
-    // Whether `calls` more calls may begin; 0 answers whether the budget is used up.
-    bool (*room)(struct sink *s, unsigned calls);
+    // How many of `want` calls may begin, when `busy` are under way already.
+    unsigned (*room)(struct sink *s, unsigned busy, unsigned want);
     void (*place)(struct sink *s, struct buf *out, const struct sink_item *item); // event.sink
     void (*free)(struct sink *s);
 };
@@ -52,18 +53,19 @@ struct sink { // first member of every sink
 struct ev_loop;
 struct pool;
 struct queue;
-// PATH is made when it is missing. NULL: out of memory.
+// PATH must be there. NULL: it is not, or out of memory.
 struct sink *sink_dir_new(struct pool *pool, const char *path);
-struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, struct pool *pool,
-                            uint64_t max_stored, int64_t keep_s);
+struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, uint64_t max_stored,
+                            int64_t keep_s);
 
-// --- The record ----------------------------------------------------------------------------------
+// --- The record
+// ----------------------------------------------------------------------------------
 
-struct record { // spans borrowed
-    struct span nonce;  // of the batch, 16 bytes
-    uint32_t digest;    // of the input
-    struct span event;  // event_encode() of the completed event
-    struct span text;   // whole, where the event's is cut
+struct record {        // spans borrowed
+    struct span nonce; // of the batch, 16 bytes
+    uint32_t digest;   // of the input
+    struct span event; // event_encode() of the completed event
+    struct span text;  // whole, where the event's is cut
 };
 void record_encode(struct buf *out, const struct record *r);
 MUST_USE enum err record_decode(struct record *r, struct span bytes);

@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -14,6 +16,7 @@
 struct spool {
     const char *dir; // borrowed
     int fd;
+    bool named; // had a name once, so that it cannot be linked
     uint64_t bytes, max;
     struct digest *digest;
     uint8_t sum[DIGEST_SIZE];
@@ -50,11 +53,26 @@ void spool_free(struct spool *s)
     free(s);
 }
 
+// File systems without O_TMPFILE get a file whose name goes at once.
+static bool open_file(struct spool *s)
+{
+    s->fd = open(s->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
+    if (s->fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
+        return s->fd >= 0;
+    struct buf path = {.max = 4096};
+    buf_addf(&path, "%s/.spool-XXXXXX", s->dir);
+    s->fd = path.err ? -1 : mkostemp(path.ptr, O_CLOEXEC);
+    if (s->fd >= 0) {
+        unlink(path.ptr);
+        s->named = true;
+    }
+    buf_free(&path);
+    return s->fd >= 0;
+}
+
 static enum err flush(struct spool *s)
 {
-    if (s->fd < 0)
-        s->fd = open(s->dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0644);
-    if (s->fd < 0)
+    if (s->fd < 0 && !open_file(s))
         return file_err(errno);
     for (size_t done = 0; done < s->n;) {
         ssize_t n = write(s->fd, s->part + done, s->n - done);
@@ -137,9 +155,42 @@ enum err spool_sync(const struct spool *s)
     return fsync(s->fd) == 0 ? OK : file_err(errno);
 }
 
+// On another file system the bytes are copied: beside the name first, so that only whole files
+// have names.
+static enum err copy_to(const struct spool *s, const char *temp)
+{
+    int to = open(temp, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+    if (to < 0)
+        return file_err(errno);
+    off_t at = 0;
+    ssize_t n = 1;
+    while ((uint64_t)at < s->bytes && n > 0)
+        n = sendfile(to, s->fd, &at, (size_t)(s->bytes - (uint64_t)at));
+    enum err e = (uint64_t)at == s->bytes && fsync(to) == 0 ? OK : file_err(errno);
+    close(to);
+    return e;
+}
+
+static enum err link_copy(const struct spool *s, const char *path)
+{
+    struct buf temp = {.max = 4096};
+    uint64_t random;
+    random_bytes(&random, sizeof random);
+    buf_addf(&temp, "%s.%016" PRIx64 ".tmp", path, random);
+    enum err e = temp.err ? temp.err : copy_to(s, buf_str(&temp));
+    if (e == OK)
+        e = file_link(buf_str(&temp), path);
+    unlink(buf_str(&temp));
+    buf_free(&temp);
+    return e;
+}
+
 enum err spool_link(const struct spool *s, const char *path)
 {
     char from[40];
     snprintf(from, sizeof from, "/proc/self/fd/%d", s->fd);
-    return linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0 ? OK : file_err(errno);
+    if (linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0)
+        return OK;
+    return errno == EXDEV || (errno == ENOENT && s->named) ? link_copy(s, path)
+                                                           : file_err(errno);
 }

@@ -21,13 +21,15 @@ void spool_free(struct spool *s); // NULL is fine; a file without a name is gone
 MUST_USE enum err spool_add(struct spool *s, const uint8_t *bytes, size_t n);
 MUST_USE enum err spool_end(struct spool *s); // all bytes are in the file; the digest is ready
 uint64_t spool_bytes(const struct spool *s);
-struct span spool_head(const struct spool *s);   // the first bytes, SPOOL_HEAD at most
+struct span spool_head(const struct spool *s);      // the first bytes, SPOOL_HEAD at most
 const uint8_t *spool_digest(const struct spool *s); // DIGEST_SIZE bytes, after spool_end()
 // Descriptor of the file, at its beginning; the caller does not close it. -1: it is empty.
 int spool_fd(const struct spool *s);
 // The rest block and belong on a thread.
-FILE *spool_open(const struct spool *s); // for reading, from its beginning; the caller closes it
+FILE *
+spool_open(const struct spool *s); // for reading, from its beginning; the caller closes it
 MUST_USE enum err spool_sync(const struct spool *s);
-// Gives it a name if none has it (ERR_EXISTS). May be done several times.
+// Gives it a name if no file has it (ERR_EXISTS); copies it on another file system. May be done
+// several times.
 MUST_USE enum err spool_link(const struct spool *s, const char *path);
 #endif

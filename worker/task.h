@@ -2,7 +2,8 @@
 //
 //            +-- LOOKUP (delivered before: is it stored already?) --+
 //   claimed -+                                                      +-> SETTLING (as found)
-//            +-> BACKLOG -> GATE -> MARKING -> CALLING -> CHECKING -> STORING -> SETTLING -> gone
+//            +-> BACKLOG -> GATE -> MARKING -> CALLING -> CHECKING -> STORING -> SETTLING ->
+//            gone
 //                   ^                             |          |           |
 //                   +-------- WAITING <-----------+----------+-----------+   (short waits)
 //                                                 +--> SETTLING as R (long ones), F, X
@@ -48,17 +49,19 @@ struct task_host { // what tasks need of their worker; one for all of them
     void *ctx;
     int64_t server_offset_ms; // server time less clock_wall_ms()
     bool draining;            // nothing new is sent; what waits goes back
+    unsigned stuck;           // tasks whose images cannot be stored for now
 };
 
-// A job that was claimed under `seq`. Copies what it needs. NULL: out of memory, or an input that
-// is not valid; then `why` has words and the job must be handed back or failed by the caller.
+// A job that was claimed under `seq`. Copies what it needs. NULL: out of memory, or an input
+// that is not valid; then `why` has words and the job must be handed back or failed by the
+// caller.
 struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_claimed *c);
 void task_start(struct task *t); // ready() follows, or a settle
 void task_go(struct task *t);    // it has a slot now
 void task_drain(struct task *t); // give it back unless its call is under way
 void task_abort(struct task *t); // its batch was cancelled: ends a call under way as unknown
-void task_lost(struct task *t);  // the lease is gone: nothing may be settled; a call in flight ends
-                                 // and is stored, for the next worker to find
+void task_lost(struct task *t);  // the lease is gone: nothing may be settled; a call in flight
+                                // ends and is stored, for the next worker to find
 void task_free(struct task *t); // without a word to anyone, at the end of the process
 struct span task_batch(const struct task *t);
 bool task_in_flight(const struct task *t);

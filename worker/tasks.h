@@ -25,7 +25,8 @@ void tasks_add(struct tasks *s, struct task *t);
 void tasks_remove(struct tasks *s, struct task *t);
 void tasks_queue(struct tasks *s, struct task *t);   // it waits for a slot
 void tasks_release(struct tasks *s, struct task *t); // it gives its slot, or its wait, back
-void tasks_go(struct tasks *s, unsigned slots); // gives free slots to those that wait, oldest first
+void tasks_go(struct tasks *s,
+              unsigned slots); // gives free slots to those that wait, oldest first
 unsigned tasks_count(const struct tasks *s);
 unsigned tasks_in_flight(const struct tasks *s); // that hold a slot
 unsigned tasks_claimed(const struct tasks *s);   // that hold a slot or wait for one

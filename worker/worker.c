@@ -22,6 +22,7 @@
 
 #define CALL_TIMEOUT 10.0 // seconds, of a command
 #define WAIT_SECONDS 5.0  // of one blocking wait for new work
+#define MAX_UNSTORED 64   // images in hand, beside as many as there are calls
 #define MAX_LANES    64   // lanes and models that are looked at in one claim
 
 struct worker {
@@ -33,7 +34,7 @@ struct worker {
     struct gates *gates;
     struct inbox *inbox;
     struct task_host host;
-    struct tasks tasks;    // all of them, and who waits for a slot
+    struct tasks tasks; // all of them, and who waits for a slot
     struct queue_fact facts[5];
     char name[96], hostname[65], pid[16], slots[16];
 
@@ -43,19 +44,22 @@ struct worker {
     } ready[MAX_LANES];
     size_t n_ready;
 
-    bool claiming;  // a claim is under way
-    uint64_t seq;   // its number; sent again when its answer was lost
+    bool claiming; // a claim is under way
+    uint64_t seq;  // its number; sent again when its answer was lost
     bool resend;
     unsigned asked; // how many it asked for
     bool waiting;   // a blocking wait is under way
     ev_timer tick, grace, turn;
-    bool ticking, leaving;
+    bool ticking, leaving, gone;
+    bool refused; // by the server, for good
 };
 
 static void schedule(struct worker *w);
+static void turn_soon(struct worker *w, double after);
 static void leave_if_empty(struct worker *w);
 
-// --- What is ready -------------------------------------------------------------------------------
+// --- What is ready
+// -------------------------------------------------------------------------------
 
 static void forget_ready(struct worker *w)
 {
@@ -83,7 +87,8 @@ static void learn_time(struct worker *w, int64_t server_ms)
     w->host.server_offset_ms = server_ms - clock_wall_ms();
 }
 
-// --- Claiming ------------------------------------------------------------------------------------
+// --- Claiming
+// ------------------------------------------------------------------------------------
 
 static void turn_soon(struct worker *w, double after)
 {
@@ -139,7 +144,8 @@ static unsigned plan(struct worker *w, unsigned room, struct span *lanes, size_t
         unsigned most = room - want;
         if (!g)
             continue;
-        unsigned may = gate_room(g, w->ready[i].jobs < most ? (unsigned)w->ready[i].jobs : most);
+        unsigned may =
+            gate_room(g, w->ready[i].jobs < most ? (unsigned)w->ready[i].jobs : most);
         if (may == 0)
             continue;
         lanes[(*n)++] = span_of(w->ready[i].name);
@@ -181,6 +187,14 @@ static void wait_for_work(struct worker *w)
     w->waiting = queue_wait(w->wait_queue, WAIT_SECONDS, on_woken, w) == OK;
 }
 
+static unsigned peers_sum(const struct worker *w, unsigned (*of)(const struct tasks *s))
+{
+    unsigned sum = 0;
+    for (unsigned i = 0; i < w->options.peers->n; i++)
+        sum += of(&w->options.peers->at[i]->tasks);
+    return sum;
+}
+
 // Gives slots to tasks that wait for one, then claims what may still be sent.
 static void schedule(struct worker *w)
 {
@@ -188,10 +202,12 @@ static void schedule(struct worker *w)
     size_t n;
     if (w->claiming || w->leaving || !lease_holds(w->lease))
         return;
-    tasks_go(&w->tasks, w->options.concurrency);
+    unsigned holding = peers_sum(w, tasks_in_flight) - tasks_in_flight(&w->tasks);
+    if (holding < w->options.concurrency)
+        tasks_go(&w->tasks, w->options.concurrency - holding);
     if (w->host.draining || inbox_busy(w->inbox))
         return;
-    unsigned busy = tasks_claimed(&w->tasks);
+    unsigned busy = peers_sum(w, tasks_claimed);
     unsigned room = busy < w->options.concurrency ? w->options.concurrency - busy : 0;
     if (room > QUEUE_MAX_JOBS)
         room = QUEUE_MAX_JOBS;
@@ -199,7 +215,11 @@ static void schedule(struct worker *w)
         claim(w, w->asked, NULL, 0);
         return;
     }
-    if (room == 0 || !w->host.sink->ops->room(w->host.sink, room))
+    if (w->host.stuck > 0 || tasks_count(&w->tasks) > 2 * w->options.concurrency + MAX_UNSTORED)
+        return; // images come faster than they can be stored
+    if (room > 0)
+        room = w->host.sink->ops->room(w->host.sink, tasks_count(&w->tasks), room);
+    if (room == 0)
         return;
     unsigned want = plan(w, room, lanes, &n);
     if (want > 0) {
@@ -228,7 +248,8 @@ static void limit_differs(void *ctx, struct span group, struct span spec)
              (int)group.len, group.ptr, (int)spec.len, spec.ptr);
 }
 
-// --- Tasks -----------------------------------------------------------------------------------------
+// --- Tasks
+// -----------------------------------------------------------------------------------------
 
 static void task_ready(void *ctx, struct task *t)
 {
@@ -241,7 +262,8 @@ static void task_freed(void *ctx, struct task *t)
 {
     struct worker *w = ctx;
     tasks_release(&w->tasks, t);
-    turn_soon(w, 0);
+    for (unsigned i = 0; i < w->options.peers->n; i++)
+        turn_soon(w->options.peers->at[i], 0);
 }
 
 static void task_gone(void *ctx, struct task *t)
@@ -252,7 +274,8 @@ static void task_gone(void *ctx, struct task *t)
     leave_if_empty(w);
 }
 
-// --- The lease -------------------------------------------------------------------------------------
+// --- The lease
+// -------------------------------------------------------------------------------------
 
 static void gained(void *ctx)
 {
@@ -268,7 +291,9 @@ static void lost(void *ctx)
 {
     struct worker *w = ctx;
     log_warn("the lease was lost", "jobs=%u", tasks_count(&w->tasks));
-    w->claiming = false;
+    w->claiming = w->resend = false;
+    pump_lost(w->host.marks);
+    pump_lost(w->host.settles);
     tasks_each(&w->tasks, task_lost);
 }
 
@@ -288,7 +313,8 @@ static unsigned flight(void *ctx)
     return tasks_in_flight(&w->tasks);
 }
 
-// --- Housekeeping ----------------------------------------------------------------------------------
+// --- Housekeeping
+// ----------------------------------------------------------------------------------
 
 static void tick_later(struct worker *w, double seconds)
 {
@@ -325,7 +351,8 @@ static void inbox_done(void *ctx)
     turn_soon(ctx, 0);
 }
 
-// --- Connections -----------------------------------------------------------------------------------
+// --- Connections
+// -----------------------------------------------------------------------------------
 
 static void on_state(void *ctx, bool up, enum err why)
 {
@@ -335,7 +362,11 @@ static void on_state(void *ctx, bool up, enum err why)
         lease_connected(w->lease);
         turn_soon(w, 0);
     } else {
-        log_warn("redis is away", "code=" LOGQ " why=" LOGQ, err_text(why), redis_why(w->redis));
+        w->refused = (why == ERR_AUTH || why == ERR_SERVER) && redis_version(w->redis) == 0;
+        log_warn("redis is away", "code=" LOGQ " why=" LOGQ, err_text(why),
+                 redis_why(w->redis));
+        if (w->refused)
+            ev_break(w->loop, EVBREAK_ALL);
     }
 }
 
@@ -366,7 +397,8 @@ static bool connect_both(struct worker *w)
     return w->queue && w->wait_queue;
 }
 
-// --- Beginning and end -------------------------------------------------------------------------------
+// --- Beginning and end
+// -------------------------------------------------------------------------------
 
 static void describe(struct worker *w)
 {
@@ -406,7 +438,8 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                  .ctx = w};
     w->host.settles = pump_new(w->loop, &task_settle_ops, &w->host, 500);
     w->host.marks = pump_new(w->loop, &task_mark_ops, &w->host, 500);
-    w->inbox = w->lease ? inbox_new(w->loop, w->queue, w->lease, o->catalogue, inbox_done, w) : NULL;
+    w->inbox =
+        w->lease ? inbox_new(w->loop, w->queue, w->lease, o->catalogue, inbox_done, w) : NULL;
     return w->lease && w->gates && w->host.sink && w->host.settles && w->host.marks && w->inbox;
 }
 
@@ -438,6 +471,7 @@ struct worker *worker_new(struct ev_loop *loop, const struct worker_options *o,
         return NULL;
     }
     tick_later(w, 0.2 * random_unit());
+    w->options.peers->at[w->options.peers->n++] = w;
     return w;
 }
 
@@ -467,7 +501,21 @@ void worker_free(struct worker *w)
 static void left(void *ctx)
 {
     struct worker *w = ctx;
-    ev_break(w->loop, EVBREAK_ALL);
+    bool all = w->gone = true;
+    for (unsigned i = 0; i < w->options.peers->n; i++)
+        all = all && w->options.peers->at[i]->gone;
+    if (all)
+        ev_break(w->loop, EVBREAK_ALL);
+}
+
+bool worker_drained(const struct worker *w)
+{
+    return w->gone;
+}
+
+const char *worker_refused(const struct worker *w)
+{
+    return w->refused ? redis_why(w->redis) : NULL;
 }
 
 static void leave_if_empty(struct worker *w)
@@ -480,10 +528,8 @@ static void leave_if_empty(struct worker *w)
 
 void worker_drain(struct worker *w)
 {
-    if (w->host.draining) {
-        ev_break(w->loop, EVBREAK_ALL);
+    if (w->host.draining)
         return;
-    }
     log_info("draining", "jobs=%u calls=%u grace=%.0f", tasks_count(&w->tasks),
              tasks_in_flight(&w->tasks), w->options.grace);
     w->host.draining = true;

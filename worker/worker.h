@@ -18,14 +18,22 @@ struct provider;
 struct sink;
 struct worker;
 
+// The workers of one process, one a queue; they share its calls in flight.
+#define WORKER_MAX_QUEUES 16
+struct worker_peers {
+    struct worker *at[WORKER_MAX_QUEUES];
+    unsigned n;
+};
+
 struct worker_options { // borrowed for the worker's life
     const struct redis_url *redis;
     const char *ca_file;
     const char *queue;
     struct span limit;    // limit_spec()'s; empty: none of ours
     const char *project;  // whose limits these are
-    unsigned concurrency; // calls in flight
-    double lease, grace;  // seconds
+    unsigned concurrency; // calls in flight, of all peers together
+    struct worker_peers *peers;
+    double lease, grace; // seconds
     enum image_check verify;
     const struct catalogue *catalogue;
     const char *sink_name; // for people to see
@@ -34,7 +42,8 @@ struct worker_options { // borrowed for the worker's life
 struct worker_parts { // owned by the caller, and freed after the worker
     struct provider *provider;
     struct pool *pool;
-    // Makes the sink, which may want the queue; called once, from worker_new(). NULL: no memory.
+    // Makes the sink, which may want the queue; called once, from worker_new(). NULL: no
+    // memory.
     struct sink *(*sink)(void *ctx, struct ev_loop *loop, void *queue);
     void *ctx;
 };
@@ -42,8 +51,10 @@ struct worker_parts { // owned by the caller, and freed after the worker
 struct worker *worker_new(struct ev_loop *loop, const struct worker_options *o,
                           const struct worker_parts *p); // NULL: out of memory
 void worker_free(struct worker *w);
-// Stops claiming, finishes what is in flight within the grace, hands back the rest, and breaks
-// the loop when that is done. A second call breaks it at once: nothing is lost, for the reaper
-// finds it.
+// Stops claiming, finishes what is in flight within the grace and hands back the rest; breaks
+// the loop when all peers have done so.
 void worker_drain(struct worker *w);
+bool worker_drained(const struct worker *w); // nothing is left
+// Why the server will never take us (a wrong password, a version too old); NULL while it may.
+const char *worker_refused(const struct worker *w);
 #endif

@@ -1,7 +1,7 @@
 -- blob - keeps the images and the record of a job in Redis until a client has fetched them.
 -- The first writer wins; the loser's chunks go.
 --
--- ARGV  1 name (BATCH/INDEX/RUN)  2 record  3 seconds to keep  4 bytes in all
+-- ARGV  1 name (BATCH/INDEX)  2 record  3 seconds to keep  4 bytes in all
 --       5.. temporary keys of the images' chunk lists, without the prefix, in order
 -- Returns {1} stored; {0, record} another was there first.
 local name, now = ARGV[1], now_ms()

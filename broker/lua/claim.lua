@@ -3,7 +3,8 @@
 -- ARGV  1 incarnation  2 SEQ of this claim, rising  3 want, 0 to 1,000
 --       then LANE/MODEL, in the order of preference
 -- Returns {1, server ms, ready, visits}: `ready` the pairs LANE/MODEL, jobs that could be
--- claimed; a visit is {list, user, nonce, batch's total, slot, ticket, input, slot, ticket, ...};
+-- claimed; a visit is {list, user, nonce, batch's total, when it was made (ms), slot, ticket,
+-- input, slot, ticket, ...};
 -- {-1} the lease is lost.
 --
 -- A claim whose SEQ is not above the last returns what still exists under it and never pops.
@@ -15,10 +16,11 @@ local last = call('HMGET', me, 'seq', 'seqn')
 
 local function head(list)
   local _, _, batch = list_parts(list)
-  local b = call('HMGET', P .. 'b:' .. batch, 'nonce', 'total', 'hw', 'user', 'maxin')
+  local b = call('HMGET', P .. 'b:' .. batch, 'nonce', 'total', 'hw', 'user', 'maxin',
+    'created')
   local total = tonumber(b[2] or -1)
   if total < 0 then total = tonumber(b[3] or 0) end
-  return batch, {list, b[4] or '', b[1] or '', total}, tonumber(b[5] or 1)
+  return batch, {list, b[4] or '', b[1] or '', total, b[6] or '0'}, tonumber(b[5] or 1)
 end
 
 if seq <= tonumber(last[1]) then
@@ -28,8 +30,8 @@ if seq <= tonumber(last[1]) then
     if v then
       local batch, visit = head(string.sub(v, 2 + TICKET))
       local index = struct.unpack('>I4', v, 2)
-      visit[5], visit[6] = slot, string.sub(v, 2, 1 + TICKET)
-      visit[7] = call('HGET', P .. 'in:' .. batch, index) or ''
+      visit[6], visit[7] = slot, string.sub(v, 2, 1 + TICKET)
+      visit[8] = call('HGET', P .. 'in:' .. batch, index) or ''
       visits[#visits + 1] = visit
     end
   end
@@ -62,7 +64,7 @@ local function take(list, q)
       bytes = bytes + #inputs[i]
     end
   end
-  if #visit > 4 then visits[#visits + 1] = visit end
+  if #visit > 5 then visits[#visits + 1] = visit end
 end
 
 -- Goes round the users of one ring, and round the batches of each.

@@ -1,0 +1,174 @@
+// blob.c - see blob.h.
+#include "broker/blob.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/queue_call.h"
+
+#define MAX_KEY   1024
+#define MAX_IMAGE 64
+#define TEMP_LIFE "3600" // seconds
+
+void blob_name(struct buf *out, struct span batch, uint32_t index)
+{
+    buf_add(out, batch);
+    buf_addf(out, "/%" PRIu32, index);
+}
+
+// A plain command on the key o:NAME.
+static struct args *key_args(struct queue *q, struct buf *key, const char *command,
+                             struct span name, size_t max, size_t texts)
+{
+    struct args *a = args_new(max + 2, texts);
+    queue_key(q, key, "o:", name);
+    args_str(a, command);
+    args_add(a, buf_span(key));
+    return a;
+}
+
+static void read_number(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    int64_t n = 0;
+    if (e == OK && !reply_nil(r) && !reply_int(r, &n))
+        e = ERR_FORMAT;
+    c->done.value(c->ctx, e, n);
+}
+
+static void forget(void *ctx, enum err e, int64_t value)
+{
+    (void)ctx, (void)e, (void)value;
+}
+
+enum err blob_push(struct queue *q, struct span temp, struct span chunk, queue_done *done,
+                   void *ctx)
+{
+    struct buf key = {.max = MAX_KEY};
+    struct args *a = key_args(q, &key, "RPUSH", temp, 1, 0);
+    args_add(a, chunk);
+    enum err e =
+        call_command(q, queue_timeout(q), a,
+                     &(struct queue_call){.read = read_number, .done.value = done, .ctx = ctx});
+    buf_clear(&key);
+    struct args *life = e == OK ? key_args(q, &key, "EXPIRE", temp, 1, 0) : NULL;
+    args_str(life, TEMP_LIFE);
+    if (life)
+        (void)!call_command(q, queue_timeout(q), life,
+                            &(struct queue_call){.read = read_number, .done.value = forget});
+    buf_free(&key);
+    return e;
+}
+
+static void read_kept(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct span record = {0};
+    int64_t code = 0;
+    if (e == OK && (!reply_int(reply_at(r, 0), &code) ||
+                    (code == 0 && !reply_str(reply_at(r, 1), &record))))
+        e = ERR_FORMAT;
+    c->done.blob(c->ctx, e, record);
+}
+
+enum err blob_keep(struct queue *q, struct span name, struct span record, int64_t keep_s,
+                   int64_t bytes, size_t n, const struct span *temps, blob_done *done,
+                   void *ctx)
+{
+    if (n > MAX_IMAGE)
+        return ERR_RANGE;
+    struct args *a = script_args(q, 4 + n, 2 * ARGS_INT);
+    args_add(a, name);
+    args_add(a, record);
+    args_int(a, keep_s);
+    args_int(a, bytes);
+    for (size_t i = 0; i < n; i++)
+        args_add(a, temps[i]);
+    return call_script(q, SCRIPT_BLOB, a,
+                       &(struct queue_call){.read = read_kept, .done.blob = done, .ctx = ctx});
+}
+
+static void read_found(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct span record = {0};
+    if (e == OK && reply_nil(r))
+        e = ERR_MISSING;
+    else if (e == OK && !reply_str(r, &record))
+        e = ERR_FORMAT;
+    c->done.blob(c->ctx, e, record);
+}
+
+enum err blob_find(struct queue *q, struct span name, blob_done *done, void *ctx)
+{
+    struct buf key = {.max = MAX_KEY};
+    struct args *a = key_args(q, &key, "GET", name, 0, 0);
+    enum err e =
+        call_command(q, queue_timeout(q), a,
+                     &(struct queue_call){.read = read_found, .done.blob = done, .ctx = ctx});
+    buf_free(&key);
+    return e;
+}
+
+static void read_chunks(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    size_t n = reply_count(r);
+    struct span *chunks = calloc(n + 1, sizeof *chunks);
+    if (e == OK && !chunks)
+        e = ERR_NOMEM;
+    if (e == OK && r->type != REDIS_REPLY_ARRAY)
+        e = ERR_FORMAT;
+    for (size_t i = 0; e == OK && i < n; i++)
+        if (!reply_str(reply_at(r, i), &chunks[i]))
+            e = ERR_FORMAT;
+    c->done.chunks(c->ctx, e, chunks, e == OK ? n : 0);
+    free(chunks);
+}
+
+enum err blob_read(struct queue *q, struct span name, unsigned image, uint32_t first,
+                   unsigned most, blob_chunks_done *done, void *ctx)
+{
+    struct buf key = {.max = MAX_KEY}, of = {.max = MAX_KEY};
+    buf_add(&of, name);
+    buf_addf(&of, "/%u", image);
+    struct args *a = key_args(q, &key, "LRANGE", buf_span(&of), 2, 2 * ARGS_INT);
+    args_uint(a, first);
+    args_uint(a, (uint64_t)first + (most ? most : 1) - 1);
+    enum err e = call_command(
+        q, queue_timeout(q), a,
+        &(struct queue_call){.read = read_chunks, .done.chunks = done, .ctx = ctx});
+    buf_free(&key);
+    buf_free(&of);
+    return e;
+}
+
+static void read_dropped(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    int64_t code = 0;
+    if (e == OK && !reply_int(reply_at(r, 0), &code))
+        e = ERR_FORMAT;
+    c->done.value(c->ctx, e, code);
+}
+
+enum err blob_drop(struct queue *q, struct span name, unsigned images, int64_t bytes,
+                   queue_done *done, void *ctx)
+{
+    struct args *a = script_args(q, 3, 2 * ARGS_INT);
+    args_add(a, name);
+    args_uint(a, images);
+    args_int(a, bytes);
+    return call_script(
+        q, SCRIPT_BLOB_DROP, a,
+        &(struct queue_call){.read = read_dropped, .done.value = done, .ctx = ctx});
+}
+
+enum err blob_stored(struct queue *q, queue_done *done, void *ctx)
+{
+    struct buf key = {.max = MAX_KEY};
+    struct args *a = args_new(2, 0);
+    queue_key(q, &key, "stored", SPAN(""));
+    args_str(a, "GET");
+    args_add(a, buf_span(&key));
+    enum err e =
+        call_command(q, queue_timeout(q), a,
+                     &(struct queue_call){.read = read_number, .done.value = done, .ctx = ctx});
+    buf_free(&key);
+    return e;
+}

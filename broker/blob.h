@@ -1,0 +1,33 @@
+// blob.h - images that wait in Redis for a client to fetch them: a record and, for each image,
+// a list of chunks. They expire by themselves; a counter of their bytes lets workers hold back.
+//
+// A name is BATCH/INDEX. Chunks are pushed under a temporary name first, and get their own in
+// the script that also keeps the record, if nobody was there before.
+#ifndef BROKER_BLOB_H
+#define BROKER_BLOB_H
+
+#include "broker/queue.h"
+
+#define BLOB_CHUNK (256u * 1024) // bytes
+
+void blob_name(struct buf *out, struct span batch, uint32_t index);
+
+// Appends a chunk to the temporary list `temp`, which goes after an hour. value: chunks in it.
+MUST_USE enum err blob_push(struct queue *q, struct span temp, struct span chunk,
+                            queue_done *done, void *ctx);
+// record: empty when ours is kept now, else the one that was there first. Borrowed.
+typedef void blob_done(void *ctx, enum err e, struct span record);
+MUST_USE enum err blob_keep(struct queue *q, struct span name, struct span record,
+                            int64_t keep_s, int64_t bytes, size_t n, const struct span *temps,
+                            blob_done *done, void *ctx);
+MUST_USE enum err blob_find(struct queue *q, struct span name, blob_done *done,
+                            void *ctx); // ERR_MISSING
+// `most` chunks of an image from chunk `first`; none when it is at its end.
+typedef void blob_chunks_done(void *ctx, enum err e, const struct span *chunks, size_t n);
+MUST_USE enum err blob_read(struct queue *q, struct span name, unsigned image, uint32_t first,
+                            unsigned most, blob_chunks_done *done, void *ctx);
+// Forgets it; `bytes` as given to blob_keep(). value: 1 gone, 0 was not there.
+MUST_USE enum err blob_drop(struct queue *q, struct span name, unsigned images, int64_t bytes,
+                            queue_done *done, void *ctx);
+MUST_USE enum err blob_stored(struct queue *q, queue_done *done, void *ctx); // value: bytes
+#endif

@@ -1,0 +1,299 @@
+// http.c - see http.h.
+#include "worker/http.h"
+
+#include <curl/curl.h>
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+#define BUFFER    16384 // bytes, of curl's receive and send buffers for each call
+#define MAX_AGE_S 90L   // an idle connection is not used again after this long
+#define RESOLVE_S 60L
+
+struct http {
+    struct ev_loop *loop;
+    struct http_options options;
+    CURLM *multi;
+    ev_timer timer;
+};
+
+struct http_call {
+    struct http *http;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct http_hooks hooks;
+    void *ctx;
+    struct span body; // what is left of it
+    bool sent;
+    enum err data_err;
+    int64_t began_us;
+    char why[CURL_ERROR_SIZE];
+};
+
+struct watch { // one socket of curl's
+    struct http *http;
+    ev_io io;
+};
+
+// --- Ends ------------------------------------------------------------------------------------
+
+static const struct {
+    CURLcode curl;
+    enum err err;
+} ends[] = {
+    {CURLE_OK, OK},
+    {CURLE_OPERATION_TIMEDOUT, ERR_TIMEOUT},
+    {CURLE_OUT_OF_MEMORY, ERR_NOMEM},
+    {CURLE_URL_MALFORMAT, ERR_FORMAT},
+    {CURLE_UNSUPPORTED_PROTOCOL, ERR_FORMAT},
+};
+
+static enum err end_err(const struct http_call *c, CURLcode code)
+{
+    if (code == CURLE_WRITE_ERROR && c->data_err != OK)
+        return c->data_err;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (ends[i].curl == code)
+            return ends[i].err;
+    return ERR_NET;
+}
+
+static void call_free(struct http_call *c)
+{
+    curl_easy_cleanup(c->easy);
+    curl_slist_free_all(c->headers);
+    free(c);
+}
+
+static void finish(struct http_call *c, CURLcode code)
+{
+    struct http_end end = {.err = end_err(c, code),
+                           .sent = c->sent,
+                           .latency_ms = (clock_boot_us() - c->began_us) / 1000,
+                           .why = c->why[0] ? c->why : curl_easy_strerror(code)};
+    curl_off_t retry_after = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &end.status);
+    curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &retry_after);
+    end.retry_after = (double)retry_after;
+    curl_multi_remove_handle(c->http->multi, c->easy);
+    c->hooks.done(c->ctx, &end);
+    call_free(c);
+}
+
+static void reap(struct http *h)
+{
+    CURLMsg *m;
+    int left;
+    while ((m = curl_multi_info_read(h->multi, &left)))
+        if (m->msg == CURLMSG_DONE) {
+            struct http_call *c;
+            CURLcode code = m->data.result; // m goes with the handle
+            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
+            finish(c, code);
+        }
+}
+
+// --- Events
+// ------------------------------------------------------------------------------------
+
+static void on_io(struct ev_loop *loop, ev_io *w, int revents)
+{
+    (void)loop;
+    struct http *h = ((struct watch *)w->data)->http;
+    int running, what = (revents & EV_READ ? CURL_CSELECT_IN : 0) |
+                        (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
+    curl_multi_socket_action(h->multi, w->fd, what, &running); // may free the watch
+    reap(h);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop, (void)revents;
+    struct http *h = w->data;
+    int running;
+    curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    reap(h);
+}
+
+static int set_timer(CURLM *multi, long ms, void *ctx)
+{
+    (void)multi;
+    struct http *h = ctx;
+    ev_timer_stop(h->loop, &h->timer);
+    if (ms >= 0) {
+        ev_timer_set(&h->timer, (double)ms / 1000., 0.);
+        ev_timer_start(h->loop, &h->timer);
+    }
+    return 0;
+}
+
+static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *of_socket)
+{
+    (void)easy;
+    struct http *h = ctx;
+    struct watch *w = of_socket;
+    if (what == CURL_POLL_REMOVE) {
+        if (w)
+            ev_io_stop(h->loop, &w->io);
+        free(w);
+        return 0;
+    }
+    if (!w) {
+        if (!(w = calloc(1, sizeof *w)))
+            return -1;
+        w->http = h;
+        ev_init(&w->io, on_io);
+        w->io.data = w;
+        curl_multi_assign(h->multi, fd, w);
+    }
+    ev_io_stop(h->loop, &w->io);
+    ev_io_set(&w->io, fd,
+              (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
+    ev_io_start(h->loop, &w->io);
+    return 0;
+}
+
+// --- One call
+// ------------------------------------------------------------------------------------
+
+static size_t on_read(char *to, size_t size, size_t n, void *ctx)
+{
+    struct http_call *c = ctx;
+    size_t k = size * n < c->body.len ? size * n : c->body.len;
+    c->sent = true;
+    memcpy(to, c->body.ptr, k);
+    c->body.ptr += k;
+    c->body.len -= k;
+    return k;
+}
+
+static int on_seek(void *ctx, curl_off_t offset, int origin)
+{
+    (void)offset, (void)origin;
+    struct http_call *c = ctx;
+    return c->sent ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
+}
+
+static size_t on_write(char *bytes, size_t size, size_t n, void *ctx)
+{
+    struct http_call *c = ctx;
+    long status = 0;
+    curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+    c->data_err = c->hooks.data(c->ctx, status, bytes, size * n);
+    return c->data_err == OK ? size * n : (size * n == 0 ? 1 : 0);
+}
+
+static bool set_headers(struct http_call *c, const struct http_request *r)
+{
+    for (size_t i = 0; r->headers[i]; i++) {
+        struct curl_slist *more = curl_slist_append(c->headers, r->headers[i]);
+        if (!more)
+            return false;
+        c->headers = more;
+    }
+    return true;
+}
+
+static void set_options(struct http_call *c, const struct http_request *r)
+{
+    const struct http_options *o = &c->http->options;
+    CURL *e = c->easy;
+    curl_easy_setopt(e, CURLOPT_URL, r->url);
+    curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_POST, 1L);
+    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
+    curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(e, CURLOPT_READDATA, c);
+    curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(e, CURLOPT_SEEKDATA, c);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
+    curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->headers);
+    curl_easy_setopt(e, CURLOPT_USERAGENT, "genfarm/" GENFARM_VERSION);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, c->why);
+    curl_easy_setopt(e, CURLOPT_PRIVATE, c);
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)BUFFER);
+    curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, (long)BUFFER);
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, (long)(o->connect * 1000));
+    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, (long)(r->timeout * 1000));
+    curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(e, CURLOPT_LOW_SPEED_TIME, (long)o->idle);
+    curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, MAX_AGE_S);
+    curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, RESOLVE_S);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    if (o->ca_file)
+        curl_easy_setopt(e, CURLOPT_CAINFO, o->ca_file);
+}
+
+enum err http_post(struct http *h, const struct http_request *r, const struct http_hooks *hooks,
+                   void *ctx, struct http_call **out)
+{
+    struct http_call *c = calloc(1, sizeof *c);
+    if (!c)
+        return ERR_NOMEM;
+    *c = (struct http_call){.http = h,
+                            .easy = curl_easy_init(),
+                            .hooks = *hooks,
+                            .ctx = ctx,
+                            .body = r->body,
+                            .began_us = clock_boot_us()};
+    if (!c->easy || !set_headers(c, r)) {
+        call_free(c);
+        return ERR_NOMEM;
+    }
+    set_options(c, r);
+    if (curl_multi_add_handle(h->multi, c->easy) != CURLM_OK) {
+        call_free(c);
+        return ERR_NOMEM;
+    }
+    *out = c;
+    return OK;
+}
+
+void http_cancel(struct http_call *c)
+{
+    curl_multi_remove_handle(c->http->multi, c->easy);
+    call_free(c);
+}
+
+bool http_sent(const struct http_call *c)
+{
+    return c->sent;
+}
+
+// --- Beginning and end
+// -----------------------------------------------------------------------------
+
+struct http *http_new(struct ev_loop *loop, const struct http_options *o)
+{
+    struct http *h = calloc(1, sizeof *h);
+    if (!h || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
+        !(h->multi = curl_multi_init())) {
+        free(h);
+        return NULL;
+    }
+    h->loop = loop;
+    h->options = *o;
+    ev_init(&h->timer, on_timer);
+    h->timer.data = h;
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, set_timer);
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)o->connections);
+    return h;
+}
+
+void http_free(struct http *h)
+{
+    if (!h)
+        return;
+    curl_multi_cleanup(h->multi);
+    ev_timer_stop(h->loop, &h->timer);
+    free(h);
+}

@@ -1,0 +1,199 @@
+// judge_refusal.c - see judge.h: answers whose status is not 200.
+#include "worker/judge.h"
+
+#include <string.h>
+
+#include "common/json.h"
+#include "common/text.h"
+
+static const struct status {
+    long status; // the last of a range
+    enum code code;
+    enum provider_retry retry;
+} statuses[] = {
+    {399, CODE_BAD_RESPONSE, RETRY_NO},     // a redirect: not the API
+    {400, CODE_BAD_REQUEST, RETRY_NO},      // some of them: see bad_request()
+    {401, CODE_BAD_KEY, RETRY_BLOCK},       //
+    {403, CODE_PERMISSION, RETRY_BLOCK},    // 402: prepaid credits are used up
+    {404, CODE_NOT_FOUND, RETRY_NO},        //
+    {407, CODE_BAD_REQUEST, RETRY_NO},      //
+    {408, CODE_TIMEOUT, RETRY_YES},         //
+    {428, CODE_BAD_REQUEST, RETRY_NO},      //
+    {429, CODE_RATE_LIMITED, RETRY_COOL},   // some of them: see quota()
+    {498, CODE_BAD_REQUEST, RETRY_NO},      //
+    {499, CODE_SERVER_ERROR, RETRY_YES},    // "The operation was cancelled."
+    {502, CODE_SERVER_ERROR, RETRY_YES},    //
+    {503, CODE_OVERLOADED, RETRY_YES},      //
+    {599, CODE_SERVER_ERROR, RETRY_YES},    //
+    {999999, CODE_BAD_RESPONSE, RETRY_YES}, //
+};
+
+static void set(struct provider_result *r, enum code code, enum provider_retry retry)
+{
+    r->code = code;
+    r->retry = retry;
+}
+
+#define DAY_PROBE \
+    600.0 // seconds between looks whether a day's quota is back: its window may roll
+#define STOP_PROBE 60.0 // the same for a key or a permission that somebody must mend
+
+static bool has(struct span s, const char *part)
+{
+    return s.len > 0 && memmem(s.ptr, s.len, part, strlen(part)) != NULL;
+}
+
+static bool ends_with(struct span s, const char *end)
+{
+    size_t n = strlen(end);
+    return s.len >= n && memcmp(s.ptr + s.len - n, end, n) == 0;
+}
+
+double judge_duration(struct span text)
+{
+    double sum = 0, part;
+    while (text.len > 0) {
+        size_t n = 0;
+        while (n < text.len &&
+               ((text.ptr[n] >= '0' && text.ptr[n] <= '9') || text.ptr[n] == '.'))
+            n++;
+        while (n < text.len && text.ptr[n] >= 'a' && text.ptr[n] <= 'z')
+            n++;
+        if (n == 0 || text_duration((struct span){text.ptr, n}, &part) != OK)
+            return 0;
+        sum += part;
+        text.ptr += n;
+        text.len -= n;
+    }
+    return sum;
+}
+
+// One of the error's details, by the end of its type's name.
+static struct json_object *detail(struct json_object *error, const char *type)
+{
+    struct json_object *details;
+    struct span name;
+    if (!json_get(error, "details", json_type_array, &details))
+        return NULL;
+    for (size_t i = 0; i < json_object_array_length(details); i++) {
+        struct json_object *d = json_object_array_get_idx(details, i);
+        if (json_get_str(d, "@type", &name) && ends_with(name, type))
+            return d;
+    }
+    return NULL;
+}
+
+// "Please retry in 48.939935699s." is exact where retryDelay is cut to whole seconds.
+static double delay_in_message(struct span message)
+{
+    static const char mark[] = "retry in ";
+    const char *at =
+        message.len ? memmem(message.ptr, message.len, mark, sizeof mark - 1) : NULL;
+    if (!at)
+        return 0;
+    at += sizeof mark - 1;
+    struct span rest = {at, message.len - (size_t)(at - message.ptr)};
+    size_t n = 0;
+    while (n < rest.len && ((rest.ptr[n] >= '0' && rest.ptr[n] <= '9') ||
+                            (rest.ptr[n] >= 'a' && rest.ptr[n] <= 'z') || rest.ptr[n] == '.'))
+        n++;
+    while (n > 0 && rest.ptr[n - 1] == '.')
+        n--;
+    return judge_duration((struct span){rest.ptr, n});
+}
+
+static double asked_delay(struct json_object *error, struct span message, double retry_after)
+{
+    struct span text;
+    double exact = delay_in_message(message), delay = retry_after;
+    if (json_get_str(detail(error, "RetryInfo"), "retryDelay", &text)) {
+        double told = judge_duration(text);
+        if (told > 0 && exact == 0)
+            told += 1; // it is cut to whole seconds
+        if (told > delay)
+            delay = told;
+    }
+    return exact > delay ? exact : delay;
+}
+
+// A limit of zero is told by the message or by a violation without a value (proto3 leaves zeros
+// out).
+static bool quota_is_zero(struct json_object *violations, struct span message)
+{
+    struct span value;
+    if (has(message, "limit: 0"))
+        return true;
+    for (size_t i = 0; violations && i < json_object_array_length(violations); i++) {
+        struct json_object *v = json_object_array_get_idx(violations, i);
+        if (!json_get_str(v, "quotaValue", &value) || span_is(value, "0"))
+            return true;
+    }
+    return false;
+}
+
+static bool quota_is_daily(struct json_object *violations)
+{
+    struct span id;
+    for (size_t i = 0; violations && i < json_object_array_length(violations); i++)
+        if (json_get_str(json_object_array_get_idx(violations, i), "quotaId", &id) &&
+            has(id, "PerDay"))
+            return true;
+    return false;
+}
+
+static void quota(struct provider_result *r, struct json_object *error)
+{
+    struct json_object *violations = NULL;
+    json_get(detail(error, "QuotaFailure"), "violations", json_type_array, &violations);
+    bool zero = quota_is_zero(violations, r->message);
+    if (!zero && !quota_is_daily(violations) && !has(r->message, "depleted"))
+        return;
+    set(r, CODE_QUOTA_EXHAUSTED, RETRY_BLOCK);
+    r->delay_floor = DAY_PROBE;
+}
+
+static void bad_request(struct provider_result *r, struct json_object *error)
+{
+    struct span status = {0}, reason = {0};
+    json_get_str(error, "status", &status);
+    json_get_str(detail(error, "ErrorInfo"), "reason", &reason);
+    if (span_is(reason, "API_KEY_INVALID") || has(r->message, "API key not valid") ||
+        has(r->message, "API key expired"))
+        set(r, CODE_BAD_KEY, RETRY_BLOCK);
+    else if (span_is(status, "FAILED_PRECONDITION"))
+        set(r, CODE_PERMISSION, RETRY_BLOCK);
+}
+
+static struct json_object *unwrap(struct json_object *doc)
+{
+    struct json_object *error = NULL;
+    if (json_object_is_type(doc, json_type_array) && json_object_array_length(doc) > 0)
+        doc = json_object_array_get_idx(doc, 0);
+    json_get(doc, "error", json_type_object, &error);
+    return error;
+}
+
+void judge_refusal(struct provider_result *r, long status, struct json_object *doc,
+                   struct span raw, double retry_after)
+{
+    struct json_object *error = unwrap(doc);
+    size_t i = 0;
+    int64_t code;
+    if (status == 500 && json_get_int(error, "code", &code) && code >= 400)
+        status = code; // an error in the midst of an answer that began well
+    while (status > statuses[i].status)
+        i++;
+    set(r, statuses[i].code, statuses[i].retry);
+    r->message = raw;
+    json_get_str(error, "message", &r->message);
+    json_get_str(error, "status", &r->reason);
+    r->delay_floor = asked_delay(error, r->message, retry_after);
+    if (status == 400)
+        bad_request(r, error);
+    if (status == 429)
+        quota(r, error);
+    if (status == 403 && has(r->message, "API key was reported as leaked"))
+        r->code = CODE_BAD_KEY;
+    if (r->retry == RETRY_BLOCK && r->delay_floor < STOP_PROBE)
+        r->delay_floor = STOP_PROBE;
+}

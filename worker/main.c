@@ -1,0 +1,233 @@
+// main.c - genfarm-worker: parts are put together, signals, the end.
+#include <errno.h>
+#include <ev.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "broker/catalogue.h"
+#include "common/file.h"
+#include "common/log.h"
+#include "worker/pool.h"
+#include "worker/provider.h"
+#include "worker/settings.h"
+#include "worker/sink.h"
+#include "worker/worker.h"
+
+#define EXIT_CANNOT 1
+#define EXIT_USAGE  2
+#define EXIT_BREAK  130
+
+struct program {
+    struct ev_loop *loop;
+    struct settings settings;
+    struct catalogue *catalogue;
+    struct pool *pool;
+    struct provider *provider;
+    struct worker_peers peers;
+    ev_signal term, interrupt;
+    bool draining;
+};
+
+static int say(const char *why, int status)
+{
+    fprintf(stderr, "genfarm-worker: %s\n", why);
+    return status;
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    (void)loop, (void)revents;
+    struct program *p = w->data;
+    if (p->draining) {
+        log_warn("leaving at once", "signal=%d", w->signum);
+        log_close();
+        _exit(EXIT_BREAK);
+    }
+    p->draining = true;
+    for (unsigned i = 0; i < p->peers.n; i++)
+        worker_drain(p->peers.at[i]);
+}
+
+static void watch_signals(struct program *p)
+{
+    signal(SIGPIPE, SIG_IGN);
+    ev_signal_init(&p->term, on_signal, SIGTERM);
+    ev_signal_init(&p->interrupt, on_signal, SIGINT);
+    p->term.data = p->interrupt.data = p;
+    ev_signal_start(p->loop, &p->term);
+    ev_signal_start(p->loop, &p->interrupt);
+}
+
+// A call in flight needs a connection and a spool.
+static void raise_descriptors(const struct settings *s)
+{
+    struct rlimit r;
+    rlim_t need = 4 * s->concurrency + 256;
+    if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+        return;
+    if (r.rlim_cur < need) {
+        r.rlim_cur = r.rlim_max == RLIM_INFINITY || r.rlim_max > need ? need : r.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &r);
+    }
+    if (r.rlim_cur < need)
+        log_warn("few file descriptors", "have=%lu want=%lu", (unsigned long)r.rlim_cur,
+                 (unsigned long)need);
+}
+
+static struct sink *make_sink(void *ctx, struct ev_loop *loop, void *queue)
+{
+    struct program *p = ctx;
+    const struct settings *s = &p->settings;
+    return s->sink_dir ? sink_dir_new(p->pool, s->sink_dir)
+                       : sink_redis_new(loop, queue, s->max_stored, (int64_t)s->keep);
+}
+
+// --- Beginning
+// -----------------------------------------------------------------------------------
+
+static enum err make_folders(const struct settings *s, struct buf *why)
+{
+    const char *const folders[] = {s->sink_dir, s->spool};
+    for (unsigned i = 0; i < 2; i++) {
+        if (!folders[i])
+            continue;
+        enum err e = file_mkdirs(folders[i]);
+        if (e == OK && access(folders[i], W_OK | X_OK) != 0)
+            e = file_err(errno);
+        if (e != OK) {
+            buf_addf(why, "%s: %s", folders[i], strerror(errno));
+            return e;
+        }
+    }
+    return OK;
+}
+
+static enum err make_workers(struct program *p)
+{
+    const struct settings *s = &p->settings;
+    struct worker_parts parts = {p->provider, p->pool, make_sink, p};
+    for (size_t i = 0; i < s->queues.n; i++) {
+        struct worker_options o = {.redis = &s->url,
+                                   .ca_file = s->ca_file,
+                                   .queue = s->queues.at[i],
+                                   .limit = buf_span(&s->limit_spec),
+                                   .project = s->project,
+                                   .concurrency = (unsigned)s->concurrency,
+                                   .peers = &p->peers,
+                                   .lease = s->lease,
+                                   .grace = s->grace,
+                                   .verify = s->check,
+                                   .catalogue = p->catalogue,
+                                   .sink_name = s->sink};
+        if (!worker_new(p->loop, &o, &parts))
+            return ERR_NOMEM;
+    }
+    return OK;
+}
+
+static enum err begin(struct program *p, struct buf *why)
+{
+    const struct settings *s = &p->settings;
+    enum err e = log_open("genfarm-worker", s->level, s->log_dir);
+    if (e != OK) {
+        buf_addf(why, "--log-file %s: %s", s->log_dir, strerror(errno));
+        return e;
+    }
+    log_secret(buf_span(&s->key));
+    if (!s->key_file && getenv("GOOGLE_API_KEY") && getenv("GEMINI_API_KEY") &&
+        strcmp(getenv("GOOGLE_API_KEY"), getenv("GEMINI_API_KEY")) != 0)
+        log_warn("two keys are set", "used=%s", "GOOGLE_API_KEY");
+    raise_descriptors(s);
+    e = catalogue_open(s->catalogue, &p->catalogue, why);
+    if (e == OK)
+        e = make_folders(s, why);
+    if (e != OK)
+        return e;
+    struct gemini_options g = {s->base_url, buf_str(&s->key), s->spool, NULL,
+                               (unsigned)s->concurrency};
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    p->pool = pool_new(p->loop, cores > 1 ? (unsigned)cores : 2);
+    p->provider = provider_gemini_new(p->loop, &g);
+    e = p->pool && p->provider ? make_workers(p) : ERR_NOMEM;
+    if (e != OK)
+        buf_add_str(why, err_text(e));
+    return e;
+}
+
+// --- End
+// -----------------------------------------------------------------------------------------
+
+static int status_of(const struct program *p)
+{
+    for (unsigned i = 0; i < p->peers.n; i++)
+        if (worker_refused(p->peers.at[i]))
+            return say(worker_refused(p->peers.at[i]), EXIT_CANNOT);
+    return 0;
+}
+
+static bool all_drained(const struct program *p)
+{
+    for (unsigned i = 0; i < p->peers.n; i++)
+        if (!worker_drained(p->peers.at[i]))
+            return false;
+    return true;
+}
+
+static void end(struct program *p)
+{
+    for (unsigned i = 0; i < p->peers.n; i++)
+        worker_free(p->peers.at[i]);
+    if (p->pool)
+        pool_free(p->pool);
+    if (p->provider)
+        p->provider->ops->free(p->provider);
+    catalogue_free(p->catalogue);
+    settings_free(&p->settings);
+    ev_loop_destroy(p->loop);
+    log_close();
+}
+
+static int run(struct program *p)
+{
+    struct buf why = {.max = 4096};
+    enum err e = begin(p, &why);
+    if (e != OK) {
+        int status = say(buf_str(&why), EXIT_CANNOT);
+        buf_free(&why);
+        return status;
+    }
+    watch_signals(p);
+    ev_run(p->loop, 0);
+    int status = status_of(p);
+    if (status == 0 &&
+        !all_drained(p)) { // calls are under way still: leave them where they are
+        log_close();
+        _exit(0);
+    }
+    return status;
+}
+
+int main(int argc, char *argv[])
+{
+    struct program p = {.loop = ev_default_loop(0)};
+    struct buf why = {.max = 4096};
+    enum err e = p.loop ? settings_read(&p.settings, argc, argv, &why) : ERR_NOMEM;
+    int status = 0;
+    if (e != OK)
+        status =
+            say(buf_str(&why), e == ERR_FORMAT || e == ERR_RANGE ? EXIT_USAGE : EXIT_CANNOT);
+    else if (p.settings.help)
+        settings_help(stdout);
+    else if (p.settings.version)
+        printf("genfarm-worker %s\n", GENFARM_VERSION);
+    else
+        status = run(&p);
+    buf_free(&why);
+    if (p.loop)
+        end(&p);
+    return status;
+}

@@ -1,0 +1,206 @@
+// parcel.c - see parcel.h.
+#include "worker/parcel.h"
+
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "worker/pool.h"
+#include "worker/spool.h"
+
+#define MAX_NAME   512
+#define MAX_TEXT   (2u << 20)
+#define MAX_RECORD (4u << 20)
+
+struct parcel {
+    struct pool_task task; // first
+    struct buf text, model_version, response_id, why;
+    int64_t latency_ms, input_tokens, output_tokens;
+    unsigned n;
+    struct spool *spools[EVENT_MAX_IMAGES];
+    struct image_info infos[EVENT_MAX_IMAGES];
+    struct buf names[EVENT_MAX_IMAGES];
+    struct buf event, record, place;
+    enum image_check how;
+    enum err err;
+    parcel_checked *checked;
+    parcel_stored *stored;
+    void *ctx;
+};
+
+static void copy(struct buf *to, struct span from, size_t max)
+{
+    *to = (struct buf){.max = max};
+    buf_add(to, from.len <= max ? from : (struct span){from.ptr, max});
+}
+
+struct parcel *parcel_new(struct provider_result *r)
+{
+    struct parcel *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    copy(&p->text, r->text, MAX_TEXT);
+    copy(&p->model_version, r->model_version, JOB_MAX_NAME);
+    copy(&p->response_id, r->response_id, 200);
+    p->why.max = MAX_NAME;
+    p->latency_ms = r->latency_ms;
+    p->input_tokens = r->input_tokens;
+    p->output_tokens = r->output_tokens;
+    p->n = r->n_images;
+    for (unsigned i = 0; i < p->n; i++) {
+        p->spools[i] = r->images[i].spool;
+        r->images[i].spool = NULL;
+        p->names[i].max = MAX_NAME;
+    }
+    return p;
+}
+
+void parcel_free(struct parcel *p)
+{
+    if (!p)
+        return;
+    for (unsigned i = 0; i < p->n; i++) {
+        spool_free(p->spools[i]);
+        buf_free(&p->names[i]);
+    }
+    struct buf *all[] = {&p->text,  &p->model_version, &p->response_id, &p->why,
+                         &p->event, &p->record,        &p->place};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        buf_free(all[i]);
+    free(p);
+}
+
+uint64_t parcel_bytes(const struct parcel *p)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < p->n; i++)
+        sum += spool_bytes(p->spools[i]);
+    return sum;
+}
+
+unsigned parcel_images(const struct parcel *p)
+{
+    return p->n;
+}
+
+// --- Checking
+// ----------------------------------------------------------------------------------
+
+static enum err check_one(struct parcel *p, unsigned i)
+{
+    FILE *f = spool_open(p->spools[i]);
+    if (!f) {
+        buf_add_str(&p->why, "the image is empty");
+        return spool_bytes(p->spools[i]) == 0 ? ERR_FORMAT : ERR_IO;
+    }
+    enum err e = image_verify(f, p->how, &p->infos[i], &p->why);
+    fclose(f);
+    return e;
+}
+
+static void check_work(struct pool_task *t)
+{
+    struct parcel *p = (struct parcel *)t;
+    p->err = OK;
+    for (unsigned i = 0; i < p->n && p->err == OK; i++)
+        p->err = check_one(p, i);
+}
+
+static void check_done(struct pool_task *t)
+{
+    struct parcel *p = (struct parcel *)t;
+    p->checked(p->ctx, p->err, buf_span(&p->why));
+}
+
+void parcel_check(struct parcel *p, struct pool *pool, enum image_check how,
+                  parcel_checked *done, void *ctx)
+{
+    p->task = (struct pool_task){.work = check_work, .done = check_done};
+    p->how = how;
+    p->checked = done;
+    p->ctx = ctx;
+    pool_add(pool, &p->task);
+}
+
+// --- Storing
+// -------------------------------------------------------------------------------------
+
+static struct event_image describe(struct parcel *p, const struct parcel_label *l, unsigned i)
+{
+    struct buf *name = &p->names[i];
+    buf_clear(name);
+    job_image_name(name, l->job, l->id, l->index, l->total, i + 1, p->n,
+                   image_extension(p->infos[i].type));
+    return (struct event_image){
+        .path = buf_span(name),
+        .type = p->infos[i].type,
+        .bytes = spool_bytes(p->spools[i]),
+        .width = p->infos[i].width,
+        .height = p->infos[i].height,
+        .sha256 = {(const char *)spool_digest(p->spools[i]), DIGEST_SIZE},
+        .c2pa = p->infos[i].c2pa};
+}
+
+// The event and the record that go with the images.
+static enum err write_up(struct parcel *p, const struct parcel_label *l)
+{
+    struct event e = {.type = EVENT_COMPLETED,
+                      .run = l->run,
+                      .index = l->index,
+                      .ts_ms = clock_wall_ms(),
+                      .id = l->id,
+                      .attempts = l->attempts,
+                      .sample = l->job->samples > 1 ? l->job->sample : 0,
+                      .model = l->job->model,
+                      .model_version = buf_span(&p->model_version),
+                      .worker = l->worker,
+                      .text = buf_span(&p->text),
+                      .response_id = buf_span(&p->response_id),
+                      .latency_ms = p->latency_ms,
+                      .cost_micro = l->cost_micro,
+                      .input_tokens = p->input_tokens,
+                      .output_tokens = p->output_tokens,
+                      .sink = buf_span(&p->place),
+                      .n_images = p->n};
+    enum err err = OK;
+    for (unsigned i = 0; i < p->n; i++) {
+        e.images[i] = describe(p, l, i);
+        err = p->names[i].err ? p->names[i].err : err;
+    }
+    p->event.max = p->record.max = MAX_RECORD;
+    buf_clear(&p->event);
+    buf_clear(&p->record);
+    event_encode(&p->event, &e);
+    struct record r = {l->nonce, l->digest, buf_span(&p->event), buf_span(&p->text)};
+    record_encode(&p->record, &r);
+    return err ? err : p->event.err ? p->event.err : p->record.err;
+}
+
+static void on_stored(void *ctx, enum err e, struct span record, struct span why)
+{
+    struct parcel *p = ctx;
+    struct record r = {.event = buf_span(&p->event)};
+    bool adopted = record.len > 0;
+    if (e == OK && adopted && record_decode(&r, record) != OK)
+        e = ERR_FORMAT;
+    p->stored(p->ctx, e, r.event, adopted, why);
+}
+
+enum err parcel_store(struct parcel *p, struct sink *sink, const struct parcel_label *l,
+                      parcel_stored *done, void *ctx)
+{
+    struct sink_item item = {
+        .batch = l->batch, .index = l->index, .run = l->run, .n_images = p->n};
+    p->stored = done;
+    p->ctx = ctx;
+    p->place.max = 8192;
+    buf_clear(&p->place);
+    sink->ops->place(sink, &p->place, &item);
+    enum err e = p->place.err ? p->place.err : write_up(p, l);
+    if (e != OK)
+        return e;
+    item.record = buf_span(&p->record);
+    for (unsigned i = 0; i < p->n; i++)
+        item.images[i] = (struct sink_image){p->spools[i], buf_span(&p->names[i]),
+                                             spool_bytes(p->spools[i])};
+    return sink->ops->store(sink, &item, on_stored, p);
+}

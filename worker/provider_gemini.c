@@ -1,0 +1,232 @@
+// provider_gemini.c - the Gemini API: one generateContent call an image.
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/request.h"
+#include "common/json.h"
+#include "common/text.h"
+#include "worker/answer.h"
+#include "worker/http.h"
+#include "worker/judge.h"
+#include "worker/provider.h"
+#include "worker/spool.h"
+
+#define CONNECT_S   15.0
+#define IDLE_S      150.0
+#define MAX_REFUSAL 65536u // bytes kept of an answer that is no 200
+
+struct gemini {
+    struct provider base;
+    struct http *http;
+    char *base_url, *spool_dir, *key, *key_header;
+    char *ca_file;
+};
+
+struct provider_call {
+    struct gemini *gemini;
+    struct http_call *http;
+    struct answer *answer;
+    struct buf body, refusal, message;
+    provider_done *done;
+    void *ctx;
+};
+
+static void call_free(struct provider_call *c)
+{
+    answer_free(c->answer);
+    buf_free(&c->body);
+    buf_free(&c->refusal);
+    buf_free(&c->message);
+    free(c);
+}
+
+// --- What comes back
+// ---------------------------------------------------------------------------
+
+static enum err on_data(void *ctx, long status, const char *bytes, size_t n)
+{
+    struct provider_call *c = ctx;
+    if (status == 200)
+        return answer_feed(c->answer, bytes, n);
+    size_t room = MAX_REFUSAL - c->refusal.len;
+    buf_add(&c->refusal, (struct span){bytes, n < room ? n : room});
+    return OK;
+}
+
+// A call that did not end in an answer. Whether it was billed is not known once it was sent.
+static void broken(struct provider_result *r, const struct http_end *end)
+{
+    r->code = end->err == ERR_TIMEOUT ? CODE_TIMEOUT : CODE_NETWORK;
+    r->retry = RETRY_YES;
+    r->unknown = end->sent;
+    r->message = span_of(end->why);
+}
+
+// What the answer holds cannot be read; or this host has no room for it.
+static void unreadable(struct provider_result *r, enum err e)
+{
+    bool local = e == ERR_FULL || e == ERR_IO || e == ERR_MISSING || e == ERR_NOMEM;
+    r->code = local ? CODE_STORAGE : CODE_BAD_RESPONSE;
+    r->retry = RETRY_YES;
+    r->unknown = true; // there was a 200: it may well be billed
+    r->message = local
+                     ? SPAN("no room for the answer while it arrived")
+                     : SPAN("the answer was cut, or is no JSON of the form that was expected");
+    r->reason = span_of(err_text(e));
+}
+
+static void refused(struct provider_call *c, struct provider_result *r,
+                    const struct http_end *end, struct json_object **doc)
+{
+    char shown[200];
+    struct span raw = buf_span(&c->refusal);
+    if (json_read(raw, doc, NULL) != OK)
+        *doc = NULL;
+    if (!*doc && raw.len == 0) {
+        snprintf(shown, sizeof shown, "HTTP status %ld", end->status);
+        buf_add_str(&c->message, shown);
+    } else {
+        text_show(&c->message, raw, sizeof shown);
+    }
+    judge_refusal(r, end->status, *doc, buf_span(&c->message), end->retry_after);
+}
+
+static void answered(struct provider_call *c, struct provider_result *r)
+{
+    struct json_object *doc;
+    enum err e = answer_end(c->answer, &doc);
+    if (e == OK)
+        judge_answer(r, c->answer, doc);
+    else
+        unreadable(r, e);
+}
+
+// Error messages have been seen to repeat the key.
+static void redact(struct provider_call *c, struct provider_result *r)
+{
+    struct buf clean = {.max = MAX_REFUSAL};
+    if (!r->message.len)
+        return;
+    buf_add(&clean, r->message);
+    text_redact(&clean, span_of(c->gemini->key));
+    buf_free(&c->message);
+    c->message = clean;
+    r->message = buf_span(&c->message);
+}
+
+static void on_done(void *ctx, const struct http_end *end)
+{
+    struct provider_call *c = ctx;
+    struct json_object *doc = NULL;
+    struct provider_result r = {.sent = end->sent, .latency_ms = end->latency_ms};
+    if (end->err == ERR_NET || end->err == ERR_TIMEOUT)
+        broken(&r, end);
+    else if (end->err != OK)
+        unreadable(&r, end->err);
+    else if (end->status == 200)
+        answered(c, &r);
+    else
+        refused(c, &r, end, &doc);
+    redact(c, &r);
+    c->done(c->ctx, &r);
+    for (unsigned i = 0; i < r.n_images; i++)
+        spool_free(r.images[i].spool);
+    json_object_put(doc);
+    call_free(c);
+}
+
+// --- What is sent
+// --------------------------------------------------------------------------------
+
+static enum err post(struct provider_call *c, const struct job *job, double timeout)
+{
+    const struct gemini *g = c->gemini;
+    const char *const headers[] = {g->key_header, "Content-Type: application/json",
+                                   "Expect:", NULL};
+    struct http_hooks hooks = {on_data, on_done};
+    struct buf url = {.max = 4096};
+    buf_add_str(&url, g->base_url);
+    request_path(&url, job->model);
+    request_body(&c->body, job);
+    struct http_request r = {buf_str(&url), headers, buf_span(&c->body), timeout};
+    enum err e = url.err ? url.err : c->body.err;
+    if (e == OK)
+        e = http_post(g->http, &r, &hooks, c, &c->http);
+    buf_free(&url);
+    return e;
+}
+
+static enum err start(struct provider *p, const struct job *job, double timeout,
+                      provider_done *done, void *ctx, struct provider_call **out)
+{
+    struct gemini *g = (struct gemini *)p;
+    struct provider_call *c = calloc(1, sizeof *c);
+    if (!c)
+        return ERR_NOMEM;
+    *c = (struct provider_call){.gemini = g,
+                                .answer = answer_new(g->spool_dir),
+                                .body = {.max = 16 * JOB_MAX_BYTES},
+                                .refusal = {.max = MAX_REFUSAL},
+                                .message = {.max = 4 * MAX_REFUSAL},
+                                .done = done,
+                                .ctx = ctx};
+    enum err e = c->answer ? post(c, job, timeout) : ERR_NOMEM;
+    if (e != OK)
+        call_free(c);
+    else
+        *out = c;
+    return e;
+}
+
+static bool cancel(struct provider *p, struct provider_call *c)
+{
+    (void)p;
+    bool sent = http_sent(c->http);
+    http_cancel(c->http);
+    call_free(c);
+    return sent;
+}
+
+// --- Beginning and end
+// -----------------------------------------------------------------------------
+
+static void gemini_free(struct provider *p)
+{
+    struct gemini *g = (struct gemini *)p;
+    http_free(g->http);
+    free(g->base_url);
+    free(g->spool_dir);
+    if (g->key)
+        explicit_bzero(g->key, strlen(g->key));
+    free(g->key);
+    if (g->key_header)
+        explicit_bzero(g->key_header, strlen(g->key_header));
+    free(g->key_header);
+    free(g->ca_file);
+    free(g);
+}
+
+static const struct provider_ops gemini_ops = {start, cancel, gemini_free};
+
+struct provider *provider_gemini_new(struct ev_loop *loop, const struct gemini_options *o)
+{
+    struct gemini *g = calloc(1, sizeof *g);
+    if (!g)
+        return NULL;
+    g->base.ops = &gemini_ops;
+    g->base_url = strdup(o->base_url);
+    g->spool_dir = strdup(o->spool_dir);
+    g->key = strdup(o->key);
+    g->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
+    if (asprintf(&g->key_header, "x-goog-api-key: %s", o->key) < 0)
+        g->key_header = NULL;
+    struct http_options ho = {g->ca_file, CONNECT_S, IDLE_S, o->concurrency};
+    g->http = http_new(loop, &ho);
+    if (!g->base_url || !g->spool_dir || !g->key || !g->key_header || !g->http) {
+        gemini_free(&g->base);
+        return NULL;
+    }
+    return &g->base;
+}

@@ -1,0 +1,241 @@
+// settings.c - see settings.h. The table is what --help shows.
+#include "worker/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "broker/job.h"
+#include "broker/limit.h"
+#include "common/file.h"
+#include "common/text.h"
+#include "worker/worker.h"
+
+#define MAX_KEY      4096
+#define DEFAULT_BASE "https://generativelanguage.googleapis.com"
+
+static void fill_table(struct settings *s, struct opt *table, size_t room)
+{
+    const struct opt all[] = {
+        {.type = OPT_GROUP, .help = "Where work comes from"},
+        {"redis", 0, OPT_STR, &s->redis, "URL", "redis://127.0.0.1:6379/0",
+         "GENFARM_REDIS_URL,REDIS_URL", "the server (redis://, rediss://, unix://)", 0, 0},
+        {"redis-ca", 0, OPT_STR, &s->ca_file, "FILE", NULL, NULL,
+         "certificates to trust for rediss:// (the system's)", 0, 0},
+        {"queue", 0, OPT_STRS, &s->queues, "NAME", NULL, "GENFARM_QUEUE",
+         "work on this queue (default: default); may be given several times", 0, 0},
+        {.type = OPT_GROUP, .help = "How much"},
+        {"concurrency", 0, OPT_UINT, &s->concurrency, "N", "8", NULL, "calls in flight", 1,
+         10000},
+        {"limit", 0, OPT_STR, &s->limit, "SPEC", NULL, NULL,
+         "farm-wide limit of each model, set where none is: req=100/1s, rpm=600", 0, 0},
+        {"project", 0, OPT_STR, &s->project, "NAME", "default", NULL,
+         "whose limits these are: workers with keys of one project share a name", 0, 0},
+        {"lease", 0, OPT_SECONDS, &s->lease, "SECONDS", "30", NULL,
+         "after how long without a word its jobs go to others", 2, 3600},
+        {"grace", 0, OPT_SECONDS, &s->grace, "SECONDS", "60", NULL,
+         "on SIGTERM or SIGINT, how long calls in flight may take to end", 0, 86400},
+        {.type = OPT_GROUP, .help = "Where images go"},
+        {"sink", 0, OPT_STR, &s->sink, "SINK", "redis", NULL,
+         "redis, or dir:PATH, a folder that the client sees too", 0, 0},
+        {"max-stored", 0, OPT_BYTES, &s->max_stored, "BYTES", "1G", NULL,
+         "what the redis sink may hold before new calls wait", 1 << 20, 1e15},
+        {"keep", 0, OPT_SECONDS, &s->keep, "TIME", "7d", NULL,
+         "how long the redis sink keeps images nobody fetches", 60, 86400. * 365},
+        {"spool", 0, OPT_STR, &s->spool, "DIR", NULL, NULL,
+         "where answers land while they arrive (the sink's folder, else TMPDIR)", 0, 0},
+        {"verify", 0, OPT_STR, &s->verify, "HOW", "full", NULL,
+         "how far an image is checked before it counts: full (decoded), crc, none", 0, 0},
+        {.type = OPT_GROUP, .help = "The provider"},
+        {"api-key-file", 0, OPT_STR, &s->key_file, "FILE", NULL, NULL,
+         "the Gemini key (else GOOGLE_API_KEY, then GEMINI_API_KEY)", 0, 0},
+        {"gemini-base-url", 0, OPT_STR, &s->base_url, "URL", DEFAULT_BASE,
+         "GOOGLE_GEMINI_BASE_URL", "the Gemini endpoint", 0, 0},
+        {"catalogue", 0, OPT_STR, &s->catalogue, "FILE", NULL, NULL,
+         "models and prices, instead of the built-in ones", 0, 0},
+        {.type = OPT_GROUP, .help = "Logs"},
+        {"log-level", 0, OPT_STR, &s->log_level, "LEVEL", "info", NULL,
+         "error, warn, info or debug", 0, 0},
+        {"log-file", 0, OPT_STR, &s->log_dir, "DIR", NULL, NULL,
+         "also to a file in this folder, with the time in its name", 0, 0},
+        {"help", 'h', OPT_FLAG, &s->help, NULL, NULL, NULL, "show this", 0, 0},
+        {"version", 'V', OPT_FLAG, &s->version, NULL, NULL, NULL, "show the version", 0, 0},
+        {0}};
+    memcpy(table, all, sizeof all < room ? sizeof all : room);
+}
+
+#define TABLE 32
+
+void settings_help(FILE *out)
+{
+    struct settings none = {0};
+    struct opt table[TABLE];
+    fill_table(&none, table, sizeof table);
+    fputs(
+        "usage: genfarm-worker [options]\n\n"
+        "Takes jobs from a genfarm queue, has their images made and stores them, until it is\n"
+        "told to stop. Run as many as you like, on as many hosts as you like.\n\n",
+        out);
+    opt_help(out, table);
+    fputs("\nSIGTERM or SIGINT drains: nothing new is taken, calls in flight end within "
+          "--grace,\n"
+          "the rest goes back. A second one leaves at once; other workers find its jobs when "
+          "the\n"
+          "lease has ended. Exit status: 0 drained, 1 could not run, 2 bad usage, 130 left at\n"
+          "once.\n",
+          out);
+}
+
+// --- The key
+// -------------------------------------------------------------------------------------
+
+static enum err key_from_file(struct settings *s, struct buf *why)
+{
+    struct buf file = {.max = MAX_KEY};
+    enum err e = file_read(s->key_file, &file);
+    struct span key = text_trim(buf_span(&file));
+    if (e != OK)
+        buf_addf(why, "--api-key-file %s: %s", s->key_file, strerror(errno));
+    else if (key.len == 0)
+        buf_addf(why, "--api-key-file %s: the file is empty", s->key_file);
+    buf_add(&s->key, key);
+    if (file.ptr)
+        explicit_bzero(file.ptr, file.cap);
+    buf_free(&file);
+    return e != OK ? e : key.len ? OK : ERR_MISSING;
+}
+
+static enum err read_key(struct settings *s, struct buf *why)
+{
+    const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
+    if (s->key_file)
+        return key_from_file(s, why);
+    const char *key = google && *google ? google : gemini;
+    if (key)
+        buf_add(&s->key, text_trim(span_of(key)));
+    if (s->key.len > 0)
+        return OK;
+    buf_addf(why,
+             "no Gemini key: set GOOGLE_API_KEY or GEMINI_API_KEY, or give --api-key-file");
+    return ERR_MISSING;
+}
+
+// A key goes into a header: anything but printable ASCII would end it.
+static enum err check_key(const struct settings *s, struct buf *why)
+{
+    for (size_t i = 0; i < s->key.len; i++)
+        if (s->key.ptr[i] < 0x21 || s->key.ptr[i] > 0x7e) {
+            buf_addf(why, "the Gemini key has a character no key can have (at position %zu)",
+                     i + 1);
+            return ERR_RANGE;
+        }
+    return OK;
+}
+
+// --- The rest
+// ------------------------------------------------------------------------------------
+
+static enum err choose(const char *value, const char *option, const char *const *names,
+                       const char *said, int *out, struct buf *why)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(value, names[i]) == 0) {
+            *out = i;
+            return OK;
+        }
+    buf_addf(why, "--%s %s: must be %s", option, value, said);
+    return ERR_FORMAT;
+}
+
+static enum err read_sink(struct settings *s, struct buf *why)
+{
+    if (strncmp(s->sink, "dir:", 4) == 0 && s->sink[4])
+        s->sink_dir = s->sink + 4;
+    else if (strcmp(s->sink, "redis") != 0) {
+        buf_addf(why, "--sink %s: must be redis or dir:PATH", s->sink);
+        return ERR_FORMAT;
+    }
+    if (!s->spool)
+        s->spool = s->sink_dir ? s->sink_dir : getenv("TMPDIR");
+    if (!s->spool)
+        s->spool = "/var/tmp";
+    return OK;
+}
+
+static enum err check_queues(struct settings *s, struct buf *why)
+{
+    if (s->queues.n == 0)
+        s->queues.at[s->queues.n++] = "default";
+    if (s->queues.n > WORKER_MAX_QUEUES) {
+        buf_addf(why, "--queue: %d queues at most", WORKER_MAX_QUEUES);
+        return ERR_FORMAT;
+    }
+    for (size_t i = 0; i < s->queues.n; i++)
+        if (!job_name_ok(span_of(s->queues.at[i]))) {
+            buf_addf(why, "--queue %s: 1 to 100 of A-Z a-z 0-9 . _ -", s->queues.at[i]);
+            return ERR_FORMAT;
+        }
+    return OK;
+}
+
+static enum err check_base_url(const struct settings *s, struct buf *why)
+{
+    if (strncmp(s->base_url, "https://", 8) == 0 || strncmp(s->base_url, "http://", 7) == 0)
+        return OK;
+    buf_addf(why, "--gemini-base-url %s: must begin with https:// or http://", s->base_url);
+    return ERR_FORMAT;
+}
+
+static enum err interpret(struct settings *s, struct buf *why)
+{
+    static const char *const checks[] = {"none", "crc", "full", NULL};
+    static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+    int check = 0, level = 0;
+    enum err e = choose(s->verify, "verify", checks, "full, crc or none", &check, why);
+    if (e == OK)
+        e = choose(s->log_level, "log-level", levels, "error, warn, info or debug", &level,
+                   why);
+    if (e == OK)
+        e = read_sink(s, why);
+    if (e == OK)
+        e = check_queues(s, why);
+    if (e == OK)
+        e = check_base_url(s, why);
+    if (e == OK && s->limit && limit_spec(span_of(s->limit), &s->limit_spec, why) != OK)
+        e = ERR_FORMAT;
+    if (e == OK && redis_url_parse(span_of(s->redis), &s->url, why) != OK)
+        e = ERR_FORMAT;
+    s->check = (enum image_check)check;
+    s->level = (enum log_level)level;
+    return e;
+}
+
+enum err settings_read(struct settings *s, int argc, char *const argv[], struct buf *why)
+{
+    struct opt table[TABLE];
+    struct opt_strs words = {0};
+    *s = (struct settings){.key = {.max = MAX_KEY}, .limit_spec = {.max = 1024}};
+    fill_table(s, table, sizeof table);
+    if (opt_read(table, argc, argv, &words, why) != OK)
+        return ERR_FORMAT;
+    if (s->help || s->version)
+        return OK;
+    if (words.n > 0) {
+        buf_addf(why, "%s: genfarm-worker takes options only", words.at[0]);
+        return ERR_FORMAT;
+    }
+    enum err e = interpret(s, why);
+    if (e == OK)
+        e = read_key(s, why);
+    return e == OK ? check_key(s, why) : e;
+}
+
+void settings_free(struct settings *s)
+{
+    redis_url_free(&s->url);
+    if (s->key.ptr)
+        explicit_bzero(s->key.ptr, s->key.cap);
+    buf_free(&s->key);
+    buf_free(&s->limit_spec);
+}

@@ -1,0 +1,214 @@
+// sink_redis.c - images go to Redis, for hosts that share nothing else; see broker/blob.h.
+//
+// A chunk of each image is under way at a time. A budget of bytes stops new calls, not Redis:
+// what is stored is asked for once a second, and the largest image seen so far is counted in
+// for every call in flight. Each worker counts its own calls only: N workers may pass the
+// budget by the worst case of N - 1 of them.
+#include <ev.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/blob.h"
+#include "common/digest.h"
+#include "worker/sink.h"
+#include "worker/spool.h"
+
+#define FIRST_WORST (4ll << 20) // bytes an image is thought to have before one was seen
+#define ASK_SECONDS 1.0
+
+struct sink_redis {
+    struct sink base;
+    struct ev_loop *loop;
+    struct queue *queue;
+    int64_t max, stored, worst, keep_s;
+    ev_timer timer;
+};
+
+struct put { // one item on its way
+    struct sink_redis *sink;
+    struct sink_item item; // its spans are borrowed until done
+    sink_done *done;
+    void *ctx;
+    struct buf name, temp[EVENT_MAX_IMAGES];
+    unsigned image; // that is being sent
+    uint64_t at;    // bytes of it that were
+    int64_t bytes;  // of all
+    char *chunk;
+};
+
+static void put_free(struct put *p)
+{
+    buf_free(&p->name);
+    for (unsigned i = 0; i < EVENT_MAX_IMAGES; i++)
+        buf_free(&p->temp[i]);
+    free(p->chunk);
+    free(p);
+}
+
+static void put_end(struct put *p, enum err e, struct span record)
+{
+    p->done(p->ctx, e, record, span_of(e == OK ? "" : err_text(e)));
+    put_free(p);
+}
+
+static void on_kept(void *ctx, enum err e, struct span record)
+{
+    struct put *p = ctx;
+    if (e == OK && record.len == 0)
+        p->sink->stored += p->bytes;
+    put_end(p, e, record);
+}
+
+static enum err keep(struct put *p)
+{
+    struct span temps[EVENT_MAX_IMAGES];
+    for (unsigned i = 0; i < p->item.n_images; i++)
+        temps[i] = buf_span(&p->temp[i]);
+    return blob_keep(p->sink->queue, buf_span(&p->name), p->item.record, p->sink->keep_s,
+                     p->bytes, p->item.n_images, temps, on_kept, p);
+}
+
+static void on_pushed(void *ctx, enum err e, int64_t chunks);
+
+// Sends the next chunk, or the record after the last one.
+static enum err go_on(struct put *p)
+{
+    while (p->image < p->item.n_images && p->at >= p->item.images[p->image].bytes) {
+        p->image++;
+        p->at = 0;
+    }
+    if (p->image == p->item.n_images)
+        return keep(p);
+    ssize_t n =
+        pread(spool_fd(p->item.images[p->image].spool), p->chunk, BLOB_CHUNK, (off_t)p->at);
+    if (n <= 0)
+        return ERR_IO;
+    p->at += (uint64_t)n;
+    return blob_push(p->sink->queue, buf_span(&p->temp[p->image]),
+                     (struct span){p->chunk, (size_t)n}, on_pushed, p);
+}
+
+static void on_pushed(void *ctx, enum err e, int64_t chunks)
+{
+    struct put *p = ctx;
+    (void)chunks;
+    if (e == OK)
+        e = go_on(p);
+    if (e != OK)
+        put_end(p, e, (struct span){0});
+}
+
+static struct put *put_new(struct sink_redis *s, const struct sink_item *item, sink_done *done,
+                           void *ctx)
+{
+    struct put *p = calloc(1, sizeof *p);
+    uint64_t random;
+    if (!p)
+        return NULL;
+    *p = (struct put){.sink = s, .item = *item, .done = done, .ctx = ctx};
+    p->name.max = 512;
+    blob_name(&p->name, item->batch, item->index);
+    random_bytes(&random, sizeof random);
+    for (unsigned i = 0; i < item->n_images; i++) {
+        p->temp[i].max = 64;
+        buf_addf(&p->temp[i], "t/%016" PRIx64 "/%u", random, i);
+        p->bytes += (int64_t)item->images[i].bytes;
+    }
+    return p;
+}
+
+static enum err redis_store(struct sink *s, const struct sink_item *item, sink_done *done,
+                            void *ctx)
+{
+    struct sink_redis *r = (struct sink_redis *)s;
+    struct put *p = put_new(r, item, done, ctx);
+    if (!p || !(p->chunk = malloc(BLOB_CHUNK))) {
+        free(p);
+        return ERR_NOMEM;
+    }
+    if (p->bytes > r->worst)
+        r->worst = p->bytes;
+    enum err e = go_on(p);
+    if (e != OK)
+        put_free(p);
+    return e;
+}
+
+static void on_found(void *ctx, enum err e, struct span record)
+{
+    put_end(ctx, e, record);
+}
+
+static enum err redis_lookup(struct sink *s, const struct sink_item *item, sink_done *done,
+                             void *ctx)
+{
+    struct sink_redis *r = (struct sink_redis *)s;
+    struct put *p = put_new(r, item, done, ctx);
+    if (!p)
+        return ERR_NOMEM;
+    enum err e = blob_find(r->queue, buf_span(&p->name), on_found, p);
+    if (e != OK)
+        put_free(p);
+    return e;
+}
+
+static unsigned redis_room(struct sink *s, unsigned busy, unsigned want)
+{
+    struct sink_redis *r = (struct sink_redis *)s;
+    int64_t left = r->max - r->stored - (int64_t)busy * r->worst;
+    if (left < r->worst)
+        return busy == 0 && r->stored == 0 ? 1 : 0; // a budget below one image lets one through
+    return left / r->worst < want ? (unsigned)(left / r->worst) : want;
+}
+
+static void redis_place(struct sink *s, struct buf *out, const struct sink_item *item)
+{
+    (void)s;
+    buf_add_str(out, "redis:");
+    blob_name(out, item->batch, item->index);
+}
+
+static void on_stored(void *ctx, enum err e, int64_t bytes)
+{
+    struct sink_redis *r = ctx;
+    if (e == OK)
+        r->stored = bytes;
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)loop, (void)revents;
+    struct sink_redis *r = t->data;
+    (void)!blob_stored(r->queue, on_stored, r); // when it fails the last answer stands
+}
+
+static void redis_free_sink(struct sink *s)
+{
+    struct sink_redis *r = (struct sink_redis *)s;
+    ev_timer_stop(r->loop, &r->timer);
+    free(r);
+}
+
+static const struct sink_ops redis_ops = {redis_lookup, redis_store, redis_room, redis_place,
+                                          redis_free_sink};
+
+struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, uint64_t max_stored,
+                            int64_t keep_s)
+{
+    struct sink_redis *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    *r = (struct sink_redis){.base.ops = &redis_ops,
+                             .loop = loop,
+                             .queue = q,
+                             .max = (int64_t)max_stored,
+                             .worst = FIRST_WORST,
+                             .keep_s = keep_s};
+    ev_timer_init(&r->timer, on_timer, 0.1, ASK_SECONDS);
+    r->timer.data = r;
+    ev_timer_start(loop, &r->timer);
+    return &r->base;
+}

@@ -1,0 +1,366 @@
+// task.c - the life of a task, state by state; see the picture in task.h.
+#include "worker/task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/limit.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/lease.h"
+#include "worker/provider.h"
+#include "worker/sink.h"
+#include "worker/task_private.h"
+
+#define CALL_S    180.0 // one call
+#define CALL_4K_S 600.0
+
+// --- Coming into being
+// -------------------------------------------------------------------------
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents);
+static void on_open(struct gate_pass *p, int64_t slot_us);
+
+static bool copy(struct buf *to, struct span from)
+{
+    *to = (struct buf){.max = from.len + 1};
+    buf_add(to, from);
+    return !to->err;
+}
+
+static uint32_t digest_of_input(struct span input)
+{
+    uint32_t d = 0;
+    for (size_t i = 0; i < 4 && i < input.len; i++)
+        d = d << 8 | (unsigned char)input.ptr[i];
+    return d;
+}
+
+// The job as the client wrote it. It is checked again, whoever wrote it.
+static void read_job(struct task *t)
+{
+    struct span id, map;
+    t->invalid.max = 1000;
+    t->id.max = 2 * JOB_MAX_ID;
+    if (job_input_read(buf_span(&t->input), &id, &map) != OK)
+        buf_add_str(&t->invalid, "the job as it is kept in the queue cannot be read");
+    else if (job_decode(&t->job, map, &t->invalid) != OK && t->invalid.len == 0)
+        buf_add_str(&t->invalid, "the job as it is kept in the queue is malformed");
+    if (t->invalid.len == 0 && id.len)
+        buf_add(&t->id, id);
+    else
+        job_show_id(&t->id, &t->job, t->ticket.index);
+}
+
+struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_claimed *c)
+{
+    struct task *t = calloc(1, sizeof *t);
+    struct buf lane_model = {.max = 2 * JOB_MAX_NAME + 2};
+    if (!t)
+        return NULL;
+    t->host = h;
+    t->field = (struct queue_field){seq, c->slot};
+    t->ticket = c->ticket;
+    t->total = c->total;
+    t->digest = digest_of_input(c->input);
+    t->pass.open = on_open;
+    ev_init(&t->timer, on_timer);
+    t->timer.data = t;
+    buf_add(&lane_model, c->lane);
+    buf_add_byte(&lane_model, '/');
+    buf_add(&lane_model, c->model);
+    t->gate = lane_model.err ? NULL : gates_find(h->gates, buf_span(&lane_model));
+    buf_free(&lane_model);
+    if (!t->gate || !copy(&t->batch, c->batch) || !copy(&t->nonce, c->nonce) ||
+        !copy(&t->input, c->input)) {
+        task_free(t);
+        return NULL;
+    }
+    read_job(t);
+    if (t->job.deadline > 0 && c->created_ms > 0 && t->ticket.run == 1)
+        t->expires = (double)c->created_ms / 1000 + t->job.deadline;
+    return t;
+}
+
+void task_free(struct task *t)
+{
+    struct buf *all[] = {&t->batch, &t->nonce, &t->input, &t->id, &t->invalid};
+    ev_timer_stop(t->host->loop, &t->timer);
+    if (t->gate)
+        gate_leave(t->gate, &t->pass);
+    if (t->call)
+        t->host->provider->ops->cancel(t->host->provider, t->call);
+    parcel_free(t->parcel);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        buf_free(all[i]);
+    for (unsigned i = 0; i < QUEUE_MAX_EVENTS; i++)
+        buf_free(&t->say.events[i]);
+    free(t);
+}
+
+void task_gone(struct task *t)
+{
+    struct task_host *h = t->host;
+    if (t->store_tries > 0)
+        h->stuck--;
+    h->gone(h->ctx, t);
+    task_free(t);
+}
+
+void task_release(struct task *t)
+{
+    t->host->freed(t->host->ctx, t);
+}
+
+void task_timer(struct task *t, double seconds)
+{
+    ev_timer_stop(t->host->loop, &t->timer);
+    ev_timer_set(&t->timer, seconds, 0.);
+    ev_timer_start(t->host->loop, &t->timer);
+}
+
+// --- Before the call
+// -----------------------------------------------------------------------------
+
+static void want_slot(struct task *t)
+{
+    t->state = TASK_BACKLOG;
+    t->host->ready(t->host->ctx, t);
+}
+
+static void on_lookup(void *ctx, enum err e, struct span record, struct span why)
+{
+    struct task *t = ctx;
+    (void)why;
+    t->state = TASK_NEW;
+    if (t->lost)
+        task_gone(t);
+    else if (e == OK)
+        task_found(t, record);
+    else
+        want_slot(t);
+}
+
+static bool delivered_before(const struct task *t)
+{
+    const struct ticket *k = &t->ticket;
+    return k->run > 1 || k->attempts > 0 || k->lost > 0 || k->limited > 0;
+}
+
+static bool look_up(struct task *t)
+{
+    struct sink_item item = {
+        .batch = buf_span(&t->batch), .index = t->ticket.index, .run = t->ticket.run};
+    return t->host->sink->ops->lookup(t->host->sink, &item, on_lookup, t) == OK;
+}
+
+static bool expired(const struct task *t)
+{
+    double now = (double)(clock_wall_ms() + t->host->server_offset_ms) / 1000;
+    return t->expires > 0 && now >= t->expires;
+}
+
+void task_start(struct task *t)
+{
+    if (t->invalid.len)
+        task_failed(t, CODE_BAD_REQUEST, SPAN(""), buf_span(&t->invalid), false);
+    else if (delivered_before(t) && look_up(t))
+        t->state = TASK_LOOKUP;
+    else
+        want_slot(t);
+}
+
+void task_go(struct task *t)
+{
+    if (expired(t)) {
+        task_release(t);
+        task_failed(t, CODE_EXPIRED, SPAN(""), SPAN("its deadline passed before it was done"),
+                    true);
+        return;
+    }
+    t->state = TASK_GATE;
+    gate_enter(t->gate, &t->pass);
+}
+
+static void on_open(struct gate_pass *p, int64_t slot_us)
+{
+    struct task *t = (struct task *)((char *)p - offsetof(struct task, pass));
+    t->slot_us = slot_us;
+    t->state = TASK_MARKING;
+    pump_add(t->host->marks, &t->mark);
+}
+
+static double call_seconds(const struct task *t)
+{
+    if (t->job.timeout > 0)
+        return t->job.timeout;
+    return span_is(t->job.image_size, "4K") ? CALL_4K_S : CALL_S;
+}
+
+// A worker that cannot renew sends nothing: the job goes back, if it is still ours to give.
+static void call_now(struct task *t)
+{
+    const struct task_host *h = t->host;
+    t->state = TASK_CALLING;
+    if (lease_holds(h->lease) && h->provider->ops->start(h->provider, &t->job, call_seconds(t),
+                                                         task_result, t, &t->call) == OK)
+        return;
+    gate_missed(t->gate);
+    task_release(t);
+    task_say(t, QUEUE_REQUEUE, 1000);
+}
+
+void task_marked(struct task *t, char mark)
+{
+    int64_t now = clock_boot_us();
+    if (mark != '1' || t->lost) { // no longer ours: cancelled, or the lease was lost
+        gate_missed(t->gate);
+        task_release(t);
+        task_gone(t);
+    } else if (t->slot_us && now > t->slot_us + LIMIT_SLACK_US) {
+        t->state = TASK_GATE; // too late for this slot: it is forfeit
+        gate_enter(t->gate, &t->pass);
+    } else if (t->slot_us && now < t->slot_us) {
+        t->state = TASK_SLOT;
+        task_timer(t, (double)(t->slot_us - now) / 1e6);
+    } else {
+        call_now(t);
+    }
+}
+
+// --- Waiting
+// ---------------------------------------------------------------------------------------
+
+static void next_try(struct task *t)
+{
+    if (t->host->draining)
+        task_say(t, QUEUE_REQUEUE, 0);
+    else
+        want_slot(t);
+}
+
+static void slot_time(struct task *t)
+{
+    if (clock_boot_us() > t->slot_us + LIMIT_SLACK_US) {
+        t->state = TASK_GATE;
+        gate_enter(t->gate, &t->pass);
+    } else {
+        call_now(t);
+    }
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+    (void)loop, (void)revents;
+    struct task *t = w->data;
+    switch (t->state) {
+    case TASK_SLOT: slot_time(t); break;
+    case TASK_STORE_WAIT: task_store(t); break;
+    case TASK_WAITING:
+        t->rested = true;
+        if (t->noted)
+            next_try(t);
+        break;
+    default: break;
+    }
+}
+
+void task_settled(struct task *t, char mark)
+{
+    if (mark != '1' && t->say.op == QUEUE_COMPLETED && !t->lost)
+        log_info("ended before", "batch=%s index=%u", buf_str(&t->batch), t->ticket.index);
+    if (mark != '1' || t->say.op != QUEUE_NOTE) {
+        task_gone(t);
+        return;
+    }
+    t->noted = true;
+    if (t->rested)
+        next_try(t);
+}
+
+// --- From outside
+// ----------------------------------------------------------------------------------
+
+static void give_back(struct task *t)
+{
+    gate_leave(t->gate, &t->pass);
+    task_release(t);
+    task_say(t, QUEUE_REQUEUE, 0);
+}
+
+void task_drain(struct task *t)
+{
+    if (t->state == TASK_BACKLOG || t->state == TASK_GATE) {
+        give_back(t);
+    } else if (t->state == TASK_WAITING && t->noted) {
+        double left = ev_timer_remaining(t->host->loop, &t->timer);
+        ev_timer_stop(t->host->loop, &t->timer);
+        task_say(t, QUEUE_REQUEUE, left > 0 ? (int64_t)(left * 1000) : 0);
+    } else if (t->state == TASK_WAITING) {
+        t->rested = true; // goes back as soon as the note is over
+    }
+}
+
+static void cancelled(struct task *t, bool sent)
+{
+    struct event e = task_event(t, EVENT_CANCELLED);
+    if (sent) {
+        struct event u = task_event(t, EVENT_UNKNOWN);
+        u.code = CODE_CANCELLED;
+        u.message = SPAN("cancelled while the call was under way");
+        u.policy = SPAN("fail");
+        t->say.figures.unknown++;
+        task_add_event(t, &u);
+    }
+    task_add_event(t, &e);
+    task_say(t, QUEUE_CANCELLED, 0);
+}
+
+void task_abort(struct task *t)
+{
+    bool sent = false;
+    switch (t->state) {
+    case TASK_CALLING:
+        sent = t->host->provider->ops->cancel(t->host->provider, t->call);
+        t->call = NULL;
+        gate_missed(t->gate);
+        break;
+    case TASK_WAITING:
+        if (!t->noted)
+            return;
+        break;
+    case TASK_BACKLOG:
+    case TASK_GATE: gate_leave(t->gate, &t->pass); break;
+    default:
+        return; // it ends by itself: images in hand are stored, the settle finds it cancelled
+    }
+    ev_timer_stop(t->host->loop, &t->timer);
+    task_release(t);
+    cancelled(t, sent);
+}
+
+void task_lost(struct task *t)
+{
+    t->lost = true;
+    switch (t->state) {
+    case TASK_CALLING:
+    case TASK_CHECKING:
+    case TASK_STORING:
+    case TASK_STORE_WAIT:
+    case TASK_LOOKUP: return; // ends when that has: what was paid for is stored
+    default: break;
+    }
+    gate_leave(t->gate, &t->pass);
+    task_release(t);
+    task_gone(t);
+}
+
+struct span task_batch(const struct task *t)
+{
+    return buf_span(&t->batch);
+}
+
+bool task_in_flight(const struct task *t)
+{
+    return t->state == TASK_CALLING;
+}

@@ -1,0 +1,90 @@
+// task_private.h - what the files task*.c share.
+#ifndef WORKER_TASK_PRIVATE_H
+#define WORKER_TASK_PRIVATE_H
+
+#include <ev.h>
+
+#include "broker/event.h"
+#include "broker/job.h"
+#include "worker/parcel.h"
+#include "worker/pump.h"
+#include "worker/task.h"
+#include "worker/tasks.h"
+
+enum task_state {
+    TASK_NEW,
+    TASK_LOOKUP,   // is it stored already?
+    TASK_BACKLOG,  // wants a concurrency slot
+    TASK_GATE,     // wants a send slot
+    TASK_MARKING,  // is being marked as sent
+    TASK_SLOT,     // waits for its send slot's time
+    TASK_CALLING,  //
+    TASK_CHECKING, // its images are being checked
+    TASK_STORING,
+    TASK_STORE_WAIT, // storing failed; again soon
+    TASK_WAITING,    // for its next try
+    TASK_SETTLING,
+};
+
+struct task {
+    struct task_links links; // first
+    struct task_host *host;
+    enum task_state state;
+    bool lost;   // the lease it was claimed under is gone
+    bool noted;  // WAITING: the note is over...
+    bool rested; // ...and so is the pause
+    struct queue_field field;
+    struct ticket ticket;
+    uint32_t total, digest;
+    struct buf batch, nonce, input, id; // copies; `id` as it is shown
+    struct job job;                     // points into `input`
+    struct buf invalid;                 // why the job cannot be done at all
+    double expires;                     // clock_wall_ms() / 1000 of its deadline; 0: none
+    struct gate *gate;
+    struct gate_pass pass;
+    int64_t slot_us;
+    ev_timer timer;
+    struct provider_call *call;
+    struct parcel *parcel;
+    unsigned store_tries; // that failed
+    int64_t cost_micro;   // of the call whose images are in hand
+    struct pump_item mark, settle;
+    struct { // what the next settle says
+        enum queue_op op;
+        int64_t delay_ms;
+        struct queue_figures figures;
+        struct buf events[QUEUE_MAX_EVENTS];
+        unsigned n;
+    } say;
+};
+
+struct task *task_of_mark(struct pump_item *item);
+struct task *task_of_settle(struct pump_item *item);
+
+// --- task_say.c: what is told to the queue ---------------------------------------------------
+
+// An event of this job, ready for what is particular about it.
+struct event task_event(const struct task *t, enum event_type type);
+void task_add_event(struct task *t, const struct event *e);
+void task_add_encoded(struct task *t, struct span event);
+// Sends what was gathered. WAITING is entered for QUEUE_NOTE, SETTLING else.
+void task_say(struct task *t, enum queue_op op, int64_t delay_ms);
+
+// --- task_result.c: what becomes of an answer
+// --------------------------------------------------
+
+void task_result(void *ctx, struct provider_result *r); // provider_done
+void task_found(struct task *t, struct span record);    // it was stored before
+void task_failed(struct task *t, enum code code, struct span reason, struct span message,
+                 bool retryable);
+void task_store(struct task *t);
+
+// --- task.c
+// --------------------------------------------------------------------------------------
+
+void task_settled(struct task *t, char mark); // the answer to task_say()
+void task_release(struct task *t);            // gives its concurrency slot back
+void task_gone(struct task *t);               // ends, without another word
+void task_timer(struct task *t, double seconds);
+void task_marked(struct task *t, char mark); // the answer to its sent mark
+#endif

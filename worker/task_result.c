@@ -1,0 +1,297 @@
+// task_result.c - what becomes of an answer: stored, tried again, or given up.
+#include <stdlib.h>
+
+#include "broker/catalogue.h"
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/text.h"
+#include "worker/provider.h"
+#include "worker/task_private.h"
+
+#define BASE_S       1.0  // of the backoff
+#define CAP_S        60.0 //
+#define SHORT_S      20.0 // waits up to here stay in this process
+#define MAX_ATTEMPTS 5    // unless the job says otherwise
+#define STORE_CAP_S  10.0
+#define MAX_MESSAGE  1000 // bytes of the provider's words that are kept
+
+static void cut(struct span *s)
+{
+    if (s->len > MAX_MESSAGE)
+        s->len = MAX_MESSAGE;
+    while (s->len > 0 && !text_utf8(*s, NULL) && s->len + 4 > MAX_MESSAGE)
+        s->len--;
+}
+
+static void add_problem(struct task *t, enum event_type type, enum code code,
+                        struct span reason, struct span message, bool retryable,
+                        int64_t delay_ms)
+{
+    struct event e = task_event(t, type);
+    cut(&message);
+    cut(&reason);
+    e.code = code;
+    e.reason = reason;
+    e.message = message;
+    e.retryable = retryable;
+    e.delay_ms = delay_ms;
+    if (type == EVENT_UNKNOWN)
+        e.policy = t->job.fail_unknown ? SPAN("fail") : SPAN("retry");
+    task_add_event(t, &e);
+}
+
+void task_failed(struct task *t, enum code code, struct span reason, struct span message,
+                 bool retryable)
+{
+    add_problem(t, EVENT_FAILED, code, reason, message, retryable, 0);
+    task_say(t, QUEUE_FAILED, 0);
+}
+
+// --- Money
+// -------------------------------------------------------------------------------------
+
+static int64_t cost_of(const struct task *t, const struct provider_result *r)
+{
+    const struct model *m = catalogue_find(t->host->catalogue, t->job.model);
+    int64_t text = r->output_tokens - r->image_tokens, micro = 0;
+    struct model_usage u = {r->input_tokens, text > 0 ? text : 0, r->image_tokens};
+    if (!m || !r->has_usage || model_cost(m, t->job.lane, &u, &micro) != OK)
+        return 0; // not known: the catalogue has no price for it
+    return micro;
+}
+
+static uint32_t u32(int64_t v)
+{
+    return v < 0 ? 0 : v > UINT32_MAX ? UINT32_MAX : (uint32_t)v;
+}
+
+static void count_usage(struct task *t, const struct provider_result *r, int64_t cost)
+{
+    t->say.figures.cost_micro += cost;
+    t->say.figures.input_tokens += u32(r->input_tokens);
+    t->say.figures.output_tokens += u32(r->output_tokens);
+}
+
+// --- Trying again
+// ------------------------------------------------------------------------------
+
+// Short waits stay here, without holding a slot; long ones go back to the queue.
+static void wait_or_return(struct task *t, double seconds)
+{
+    if (t->host->draining || seconds > SHORT_S) {
+        task_say(t, QUEUE_REQUEUE, (int64_t)(seconds * 1000) + 1);
+        return;
+    }
+    t->noted = t->rested = false;
+    task_timer(t, seconds);
+    task_say(t, QUEUE_NOTE, 0);
+}
+
+static unsigned most_attempts(const struct task *t)
+{
+    return t->job.max_attempts ? t->job.max_attempts : MAX_ATTEMPTS;
+}
+
+static bool may_retry(const struct task *t, const struct provider_result *r)
+{
+    if (r->retry == RETRY_NO || (r->unknown && t->job.fail_unknown))
+        return false;
+    if (r->retry == RETRY_LIMITED && t->ticket.attempts > r->retry_limit)
+        return false;
+    return t->ticket.attempts < most_attempts(t);
+}
+
+static void try_again(struct task *t, const struct provider_result *r)
+{
+    double seconds = backoff_delay(t->ticket.attempts, BASE_S, CAP_S, r->delay_floor);
+    t->say.figures.retries++;
+    add_problem(t, EVENT_RETRYING, r->code, r->reason, r->message, true,
+                (int64_t)(seconds * 1000));
+    wait_or_return(t, seconds);
+}
+
+// A 429 burns no attempt: the whole group waits, and each of its calls a little differently.
+static void cool_down(struct task *t, const struct provider_result *r)
+{
+    if (t->ticket.limited < UINT16_MAX)
+        t->ticket.limited++;
+    double seconds = backoff_delay(t->ticket.limited, BASE_S, CAP_S, r->delay_floor);
+    gate_cool(t->gate, seconds);
+    t->say.figures.retries++;
+    wait_or_return(t, seconds + backoff_delay(1, 0.5, 0.5, 0.));
+}
+
+static void block(struct task *t, const struct provider_result *r)
+{
+    if (gate_block(t->gate, r->code, r->delay_floor))
+        log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)gate_group(t->gate).len,
+                 gate_group(t->gate).ptr, code_name(r->code),
+                 r->message.len ? r->message.ptr : "");
+    if (gate_tell(t->gate, buf_span(&t->batch))) {
+        struct event e = task_event(t, EVENT_BLOCKED);
+        e.group = gate_group(t->gate);
+        e.code = r->code;
+        e.reason = r->reason;
+        e.message = r->message;
+        cut(&e.message);
+        e.until_ms = gate_closed_until_ms(t->gate);
+        task_add_event(t, &e);
+    }
+    if (t->ticket.limited < UINT16_MAX)
+        t->ticket.limited++;
+    task_say(t, QUEUE_REQUEUE, 0);
+}
+
+static void unblock(struct task *t)
+{
+    gate_unblock(t->gate);
+    if (gate_told(t->gate, buf_span(&t->batch))) {
+        struct event e = task_event(t, EVENT_UNBLOCKED);
+        e.group = gate_group(t->gate);
+        task_add_event(t, &e);
+    }
+}
+
+static void no_image(struct task *t, const struct provider_result *r)
+{
+    if (r->unknown) {
+        t->say.figures.unknown++;
+        add_problem(t, EVENT_UNKNOWN, r->code, r->reason, r->message, true, 0);
+    }
+    if (r->retry == RETRY_COOL) {
+        cool_down(t, r);
+        return;
+    }
+    if (r->retry == RETRY_BLOCK) {
+        block(t, r);
+        return;
+    }
+    if (t->ticket.attempts < UINT8_MAX)
+        t->ticket.attempts++;
+    if (may_retry(t, r))
+        try_again(t, r);
+    else
+        task_failed(t, r->code, r->reason, r->message, r->retry != RETRY_NO);
+}
+
+// --- Images
+// --------------------------------------------------------------------------------------
+
+static void on_stored(void *ctx, enum err e, struct span event, bool adopted, struct span why)
+{
+    struct task *t = ctx;
+    if (e == OK) {
+        if (t->store_tries > 0)
+            t->host->stuck--;
+        t->store_tries = 0;
+        t->say.figures.images = (uint16_t)(t->say.figures.images + parcel_images(t->parcel));
+        t->say.figures.bytes += u32((int64_t)parcel_bytes(t->parcel));
+        if (adopted)
+            log_warn("stored before", "batch=%s index=%u", buf_str(&t->batch), t->ticket.index);
+        task_add_encoded(t, event);
+        parcel_free(t->parcel);
+        t->parcel = NULL;
+        task_say(t, QUEUE_COMPLETED, 0);
+        return;
+    }
+    log_error("cannot store an image", "batch=%s index=%u why=" LOGQ, buf_str(&t->batch),
+              t->ticket.index, why.len ? why.ptr : err_text(e));
+    t->state = TASK_STORE_WAIT;
+    if (t->store_tries++ == 0)
+        t->host->stuck++;
+    task_timer(t, backoff_delay(t->store_tries, 0.5, STORE_CAP_S, 0.2));
+}
+
+// An image in hand is never given up for want of room: it stays in its spool until it can be
+// stored, and the worker claims nothing more meanwhile.
+void task_store(struct task *t)
+{
+    struct parcel_label l = {.job = &t->job,
+                             .id = buf_span(&t->id),
+                             .batch = buf_span(&t->batch),
+                             .nonce = buf_span(&t->nonce),
+                             .worker = span_of(t->host->name),
+                             .digest = t->digest,
+                             .index = t->ticket.index,
+                             .total = t->total,
+                             .run = t->ticket.run,
+                             .attempts = (uint16_t)(t->ticket.attempts + 1),
+                             .cost_micro = t->cost_micro};
+    t->state = TASK_STORING;
+    enum err e = parcel_store(t->parcel, t->host->sink, &l, on_stored, t);
+    if (e != OK)
+        on_stored(t, e, SPAN(""), false, SPAN(""));
+}
+
+static void on_checked(void *ctx, enum err e, struct span why)
+{
+    struct task *t = ctx;
+    if (e == OK) {
+        task_store(t);
+        return;
+    }
+    struct provider_result r = {.code = e == ERR_FORMAT || e == ERR_TOOBIG ? CODE_BAD_IMAGE
+                                                                           : CODE_STORAGE,
+                                .retry = RETRY_YES,
+                                .message = why};
+    struct parcel *p = t->parcel; // `why` lives in it
+    t->parcel = NULL;
+    no_image(t, &r);
+    parcel_free(p);
+}
+
+static void image(struct task *t, struct provider_result *r)
+{
+    t->parcel = parcel_new(r);
+    if (!t->parcel) {
+        struct provider_result none = {.code = CODE_STORAGE,
+                                       .retry = RETRY_YES,
+                                       .unknown = true,
+                                       .message = SPAN("out of memory")};
+        no_image(t, &none);
+        return;
+    }
+    t->state = TASK_CHECKING;
+    parcel_check(t->parcel, t->host->pool, t->host->verify, on_checked, t);
+}
+
+void task_result(void *ctx, struct provider_result *r)
+{
+    struct task *t = ctx;
+    t->call = NULL;
+    task_release(t);
+    t->cost_micro = cost_of(t, r);
+    count_usage(t, r, t->cost_micro);
+    if (r->retry != RETRY_BLOCK || r->code == CODE_OK)
+        unblock(t);
+    if (r->code == CODE_OK)
+        image(t, r);
+    else
+        no_image(t, r);
+}
+
+// --- Found
+// -----------------------------------------------------------------------------------------
+
+// What an earlier delivery stored but could not settle. Its usage was not counted yet.
+void task_found(struct task *t, struct span record)
+{
+    struct record r;
+    struct event e;
+    if (record_decode(&r, record) != OK || r.digest != t->digest ||
+        !span_equal(r.nonce, buf_span(&t->nonce)) || event_decode(&e, r.event) != OK ||
+        e.type != EVENT_COMPLETED) {
+        t->host->ready(t->host->ctx, t);
+        return;
+    }
+    e.run = t->ticket.run;
+    t->say.figures.cost_micro = e.cost_micro;
+    t->say.figures.input_tokens = u32(e.input_tokens);
+    t->say.figures.output_tokens = u32(e.output_tokens);
+    t->say.figures.images = (uint16_t)e.n_images;
+    for (unsigned i = 0; i < e.n_images; i++)
+        t->say.figures.bytes += u32((int64_t)e.images[i].bytes);
+    task_add_event(t, &e);
+    task_say(t, QUEUE_COMPLETED, 0);
+}

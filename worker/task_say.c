@@ -1,0 +1,149 @@
+// task_say.c - what a task tells the queue: events, settles and marks, gathered by the pumps.
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "worker/lease.h"
+#include "worker/task_private.h"
+
+#define MAX_EVENT (1u << 16)
+
+struct task *task_of_mark(struct pump_item *item)
+{
+    return (struct task *)((char *)item - offsetof(struct task, mark));
+}
+
+struct task *task_of_settle(struct pump_item *item)
+{
+    return (struct task *)((char *)item - offsetof(struct task, settle));
+}
+
+struct event task_event(const struct task *t, enum event_type type)
+{
+    return (struct event){.type = type,
+                          .run = t->ticket.run,
+                          .index = t->ticket.index,
+                          .ts_ms = clock_wall_ms() + t->host->server_offset_ms,
+                          .id = buf_span(&t->id),
+                          .attempts = t->ticket.attempts,
+                          .model = t->job.model,
+                          .worker = span_of(t->host->name)};
+}
+
+void task_add_encoded(struct task *t, struct span event)
+{
+    if (t->say.n == QUEUE_MAX_EVENTS)
+        return;
+    struct buf *b = &t->say.events[t->say.n++];
+    buf_clear(b);
+    b->max = MAX_EVENT;
+    buf_add(b, event);
+}
+
+void task_add_event(struct task *t, const struct event *e)
+{
+    struct buf encoded = {.max = MAX_EVENT};
+    event_encode(&encoded, e);
+    task_add_encoded(t, buf_span(&encoded));
+    buf_free(&encoded);
+}
+
+void task_say(struct task *t, enum queue_op op, int64_t delay_ms)
+{
+    t->say.op = op;
+    t->say.delay_ms = delay_ms;
+    t->state = op == QUEUE_NOTE ? TASK_WAITING : TASK_SETTLING;
+    if (t->lost)
+        task_settled(t, '0');
+    else
+        pump_add(t->host->settles, &t->settle);
+}
+
+// --- Settles ---------------------------------------------------------------------------------
+
+static int by_batch(const struct pump_item *a, const struct pump_item *b)
+{
+    const struct task *x =
+        (const struct task *)((const char *)a - offsetof(struct task, settle));
+    const struct task *y =
+        (const struct task *)((const char *)b - offsetof(struct task, settle));
+    return strcmp(buf_str(&x->batch), buf_str(&y->batch));
+}
+
+static void on_settled(void *ctx, enum err e, struct span marks)
+{
+    struct task_host *h = ctx;
+    if (e == ERR_LOST)
+        lease_was_lost(h->lease);
+    pump_answered(h->settles, e, marks);
+}
+
+static enum err send_settles(void *ctx, uint64_t number, struct pump_item *const *items,
+                             size_t n)
+{
+    struct task_host *h = ctx;
+    struct queue_settle *all = calloc(n, sizeof *all);
+    if (!all)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const struct task *t = task_of_settle(items[i]);
+        all[i] = (struct queue_settle){.batch = buf_span(&t->batch),
+                                       .field = t->field,
+                                       .op = t->say.op,
+                                       .delay_ms = t->say.delay_ms,
+                                       .ticket = t->ticket,
+                                       .figures = t->say.figures,
+                                       .n_events = t->say.n};
+        for (unsigned k = 0; k < t->say.n; k++)
+            all[i].events[k] = buf_span(&t->say.events[k]);
+    }
+    enum err e =
+        queue_settle(h->queue, lease_incarnation(h->lease), number, n, all, on_settled, h);
+    free(all);
+    return e;
+}
+
+static void told_settle(void *ctx, struct pump_item *item, char mark)
+{
+    (void)ctx;
+    struct task *t = task_of_settle(item);
+    for (unsigned i = 0; i < t->say.n; i++)
+        buf_clear(&t->say.events[i]);
+    t->say.n = 0;
+    t->say.figures = (struct queue_figures){0};
+    task_settled(t, mark);
+}
+
+const struct pump_ops task_settle_ops = {send_settles, by_batch, told_settle};
+
+// --- Marks -----------------------------------------------------------------------------------
+
+static void on_marked(void *ctx, enum err e, struct span marks)
+{
+    struct task_host *h = ctx;
+    if (e == ERR_LOST)
+        lease_was_lost(h->lease);
+    pump_answered(h->marks, e, marks);
+}
+
+static enum err send_marks(void *ctx, uint64_t number, struct pump_item *const *items, size_t n)
+{
+    (void)number;
+    struct task_host *h = ctx;
+    struct queue_field *fields = calloc(n, sizeof *fields);
+    if (!fields)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++)
+        fields[i] = task_of_mark(items[i])->field;
+    enum err e = queue_sent(h->queue, lease_incarnation(h->lease), n, fields, on_marked, h);
+    free(fields);
+    return e;
+}
+
+static void told_mark(void *ctx, struct pump_item *item, char mark)
+{
+    (void)ctx;
+    task_marked(task_of_mark(item), mark);
+}
+
+const struct pump_ops task_mark_ops = {send_marks, NULL, told_mark};
