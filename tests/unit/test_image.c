@@ -1,0 +1,583 @@
+// test_image.c - whole images are taken, and nothing else: not a byte less, more or other.
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/image.h"
+#include "common/json.h"
+#include "unit/picture.h"
+#include "unit/suite.h"
+#include "unit/test.h"
+
+static FILE *stream(struct span s)
+{
+    FILE *f = s.len ? fmemopen((void *)(uintptr_t)s.ptr, s.len, "r") : fopen("/dev/null", "r");
+    assert_non_null(f);
+    return f;
+}
+
+static enum err verify(struct span s, enum image_check how, struct image_info *info)
+{
+    struct buf why = {.max = 1000};
+    struct image_info own;
+    FILE *f = stream(s);
+    enum err e = image_verify(f, how, info ? info : &own, &why);
+    fclose(f);
+    assert_true((e == OK) == (why.len == 0)); // every refusal says why
+    assert_int_equal(why.err, OK);
+    buf_free(&why);
+    return e;
+}
+
+// Refused by both checks that go to the end.
+static void assert_refused(struct span s)
+{
+    assert_int_equal(verify(s, IMAGE_CHECK_CRC, NULL), ERR_FORMAT);
+    assert_int_equal(verify(s, IMAGE_CHECK_FULL, NULL), ERR_FORMAT);
+}
+
+static void assert_whole(struct span s, enum image_type type, uint32_t w, uint32_t h)
+{
+    for (int how = IMAGE_CHECK_NONE; how <= (int)IMAGE_CHECK_FULL; how++) {
+        struct image_info info;
+        assert_int_equal(verify(s, (enum image_check)how, &info), OK);
+        assert_int_equal(info.type, type);
+        assert_int_equal(info.width, w);
+        assert_int_equal(info.height, h);
+        assert_false(info.c2pa);
+    }
+}
+
+static void sniffing_takes_the_magic_and_nothing_else(void **state)
+{
+    (void)state;
+    assert_int_equal(image_sniff(SPAN("\x89PNG\r\n\x1a\n")), IMAGE_PNG);
+    assert_int_equal(image_sniff(SPAN("\x89PNG\r\n\x1a")), IMAGE_UNKNOWN);
+    assert_int_equal(image_sniff(SPAN("\x89PNG\n\x1a\n...")), IMAGE_UNKNOWN);
+    assert_int_equal(image_sniff(SPAN("\xff\xd8\xff")), IMAGE_JPEG);
+    assert_int_equal(image_sniff(SPAN("\xff\xd8")), IMAGE_UNKNOWN);
+    assert_int_equal(image_sniff(SPAN("RIFF....WEBP")), IMAGE_WEBP);
+    assert_int_equal(image_sniff(SPAN("RIFF....WAVE")), IMAGE_UNKNOWN);
+    assert_int_equal(image_sniff((struct span){0}), IMAGE_UNKNOWN);
+    assert_string_equal(image_mime(IMAGE_JPEG), "image/jpeg");
+    assert_string_equal(image_mime(IMAGE_UNKNOWN), "application/octet-stream");
+    assert_string_equal(image_extension(IMAGE_WEBP), "webp");
+    assert_string_equal(image_extension(IMAGE_UNKNOWN), "bin");
+}
+
+static void whole_files_are_taken(void **state)
+{
+    (void)state;
+    struct buf b = picture_png(37, 19);
+    assert_whole(buf_span(&b), IMAGE_PNG, 37, 19);
+    buf_free(&b);
+    for (uint32_t side = 1; side <= 9; side++) { // of small ones some passes are empty
+        b = picture_interlaced(side, 10 - side);
+        assert_whole(buf_span(&b), IMAGE_PNG, side, 10 - side);
+        buf_free(&b);
+    }
+    for (int progressive = 0; progressive < 2; progressive++) {
+        b = picture_jpeg(61, 35, progressive);
+        assert_whole(buf_span(&b), IMAGE_JPEG, 61, 35);
+        buf_free(&b);
+    }
+    b = picture_webp(300, 7);
+    assert_whole(buf_span(&b), IMAGE_WEBP, 300, 7);
+    buf_free(&b);
+}
+
+static void no_cut_is_whole_and_nothing_may_follow(void **state)
+{
+    (void)state;
+    struct buf files[] = {picture_png(20, 9), picture_interlaced(9, 9),
+                          picture_jpeg(33, 20, false), picture_jpeg(33, 20, true),
+                          picture_webp(5, 5)};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct span s = buf_span(&files[i]);
+        for (size_t n = 0; n < s.len; n++)
+            assert_refused((struct span){s.ptr, n});
+        buf_add_byte(&files[i], '\0');
+        assert_refused(buf_span(&files[i]));
+        buf_free(&files[i]);
+    }
+}
+
+static void one_wrong_bit_is_seen(void **state)
+{
+    (void)state;
+    struct buf b = picture_png(20, 9);
+    for (size_t i = 0; i < b.len; i++) {
+        b.ptr[i] = (char)(b.ptr[i] ^ 1 << i % 8);
+        assert_true(verify(buf_span(&b), IMAGE_CHECK_CRC, NULL) != OK);
+        assert_true(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL) != OK);
+        b.ptr[i] = (char)(b.ptr[i] ^ 1 << i % 8);
+    }
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL), OK);
+    buf_free(&b);
+}
+
+// With checksums that match, only decoding can tell.
+static void pixels_that_do_not_decode_are_seen(void **state)
+{
+    (void)state;
+    struct buf b = picture_png(20, 9);
+    size_t pixels = picture_chunk(buf_span(&b), "IDAT", 0);
+    for (size_t at = pixels + 8 + 20; b.ptr[at + 8] && at < pixels + 60; at++) {
+        b.ptr[at] ^= 0x10;
+        picture_mend(&b, pixels);
+        assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, NULL), OK);
+        assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL), ERR_FORMAT);
+        b.ptr[at] ^= 0x10;
+    }
+    picture_mend(&b, pixels);
+    for (int rows = 8; rows <= 10; rows++) { // one too many, right, one missing
+        b.ptr[23] = (char)rows;
+        picture_mend(&b, 8);
+        assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, NULL), OK);
+        assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL),
+                         rows == 9 ? OK : ERR_FORMAT);
+    }
+    buf_free(&b);
+    b = picture_jpeg(160, 160, false);
+    memset(b.ptr + b.len - 300, 0, 200); // codes that mean nothing
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, NULL), OK);
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL), ERR_FORMAT);
+    buf_free(&b);
+}
+
+// A chunk put in at the place of another, or at the end.
+static void assert_chunk(const char *name, struct span data, const char *before, enum err want)
+{
+    struct buf b = picture_png(8, 8);
+    picture_insert(&b, picture_chunk(buf_span(&b), before, 0), name, data);
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, NULL), want);
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL), want);
+    buf_free(&b);
+}
+
+static void chunks_stand_where_they_may(void **state)
+{
+    (void)state;
+    assert_chunk("teXt", SPAN("anything"), "IDAT", OK);
+    assert_chunk("iCCP", SPAN("not a profile"), "IDAT", OK); // not for the pixels: not read
+    assert_chunk("teXt", SPAN("anything"), "IHDR", ERR_FORMAT);
+    assert_chunk("CgBI", SPAN(""), "IDAT", ERR_FORMAT); // critical and unknown
+    assert_chunk("te1t", SPAN(""), "IDAT", ERR_FORMAT);
+    assert_chunk("IEND", SPAN(""), "IDAT", ERR_FORMAT);
+    assert_chunk("IDAT", SPAN("x"), "iTXt", ERR_FORMAT); // pixels in two places
+    assert_chunk("PLTE", SPAN("rgb"), "IDAT", OK);
+    assert_chunk("PLTE", SPAN("rg"), "IDAT", ERR_FORMAT);
+    assert_chunk("PLTE", SPAN("rgb"), "IEND", ERR_FORMAT);
+}
+
+static void credentials_are_seen(void **state)
+{
+    (void)state;
+    struct image_info info;
+    struct buf b = picture_png(8, 8);
+    picture_insert(&b, picture_chunk(buf_span(&b), "IDAT", 0), "caBX", SPAN("jumb"));
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, &info), OK);
+    assert_true(info.c2pa);
+    buf_free(&b);
+}
+
+static struct buf patched_jpeg(bool progressive, unsigned w, unsigned h)
+{
+    struct buf b = picture_jpeg(16, 16, progressive);
+    char sof[] = {(char)0xff, progressive ? (char)0xc2 : (char)0xc0};
+    char *p = memmem(b.ptr, b.len, sof, 2);
+    assert_non_null(p);
+    p[5] = (char)(h >> 8);
+    p[6] = (char)h;
+    p[7] = (char)(w >> 8);
+    p[8] = (char)w;
+    return b;
+}
+
+static void what_is_too_large_is_refused_before_it_is_decoded(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned w, h;
+        enum err png;
+    } sizes[] = {{16384, 7812, OK}, {16385, 1, ERR_TOOBIG}, {16384, 7813, ERR_TOOBIG}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct buf b = picture_png(1, 1);
+        for (int k = 0; k < 4; k++) {
+            b.ptr[16 + k] = (char)(sizes[i].w >> (24 - 8 * k));
+            b.ptr[20 + k] = (char)(sizes[i].h >> (24 - 8 * k));
+        }
+        picture_mend(&b, 8);
+        assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, NULL), sizes[i].png);
+        buf_free(&b);
+    }
+    struct buf b = patched_jpeg(false, 40000, 3);
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL), ERR_TOOBIG);
+    buf_free(&b);
+    b = patched_jpeg(true, 16000, 8000); // its coefficients would take 384 MB
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, NULL), OK);
+    assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, NULL), ERR_TOOBIG);
+    buf_free(&b);
+}
+
+static void many_scans_are_refused(void **state)
+{
+    (void)state;
+    struct buf b = picture_jpeg(16, 16, true), many = {.max = 1u << 20};
+    const char *last = memrchr(b.ptr, 0xda, b.len);
+    assert_non_null(last);
+    size_t head = (size_t)(last - 1 - b.ptr);
+    buf_add(&many, (struct span){b.ptr, head});
+    for (int i = 0; i < 200; i++)
+        buf_add(&many, (struct span){b.ptr + head, b.len - head - 2});
+    buf_add(&many, SPAN("\xff\xd9"));
+    assert_int_equal(verify(buf_span(&many), IMAGE_CHECK_CRC, NULL), ERR_TOOBIG);
+    buf_free(&b);
+    buf_free(&many);
+}
+
+// --- Memory ----------------------------------------------------------------------------------
+
+// How much more a process has in memory, at its most, in KB, for having verified the bytes.
+static long growth(struct span s)
+{
+    int ends[2];
+    long grown = -1;
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct rusage before, after;
+        struct image_info info;
+        FILE *f = stream(s);
+        getrusage(RUSAGE_SELF, &before);
+        enum err e = image_verify(f, IMAGE_CHECK_FULL, &info, NULL);
+        getrusage(RUSAGE_SELF, &after);
+        grown = e == OK ? after.ru_maxrss - before.ru_maxrss : -1;
+        _exit(write(ends[1], &grown, sizeof grown) != sizeof grown);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &grown, sizeof grown), (int)sizeof grown);
+    close(ends[0]);
+    waitpid(child, NULL, 0);
+    return grown;
+}
+
+static void memory_does_not_grow_with_the_height(void **state)
+{
+    (void)state;
+    struct buf b = picture_interlaced(4000, 6000); // 24 MB of pixels
+    long kb = growth(buf_span(&b));
+    buf_free(&b);
+    assert_in_range(kb, 0, 8000);
+    b = picture_jpeg(3000, 3000, false); // 27 MB of pixels
+    kb = growth(buf_span(&b));
+    buf_free(&b);
+    assert_in_range(kb, 0, 8000);
+}
+
+// --- Thumbnails ------------------------------------------------------------------------------
+
+static uint8_t *thumbnail(struct span s, uint32_t max_w, uint32_t max_h, uint32_t *w,
+                          uint32_t *h)
+{
+    uint8_t *rgb;
+    FILE *f = stream(s);
+    assert_int_equal(image_thumbnail(f, max_w, max_h, &rgb, w, h, NULL), OK);
+    fclose(f);
+    return rgb;
+}
+
+static unsigned average(uint32_t x0, uint32_t x1, uint32_t y0, uint32_t y1, int channel)
+{
+    unsigned sum = 0, n = (x1 - x0) * (y1 - y0);
+    for (uint32_t y = y0; y < y1; y++)
+        for (uint32_t x = x0; x < x1; x++) {
+            uint8_t p[3];
+            picture_pixel(x, y, p);
+            sum += p[channel];
+        }
+    return (sum + n / 2) / n;
+}
+
+static void thumbnails_are_averages(void **state)
+{
+    (void)state;
+    uint32_t w, h;
+    struct buf b = picture_png(50, 30);
+    uint8_t *rgb = thumbnail(buf_span(&b), 10, 100, &w, &h); // boxes of 5 x 5
+    assert_int_equal(w, 10);
+    assert_int_equal(h, 6);
+    for (uint32_t y = 0; y < h; y++)
+        for (uint32_t x = 0; x < w; x++)
+            for (int c = 0; c < 3; c++)
+                assert_int_equal(rgb[3 * (y * w + x) + (uint32_t)c],
+                                 average(5 * x, 5 * x + 5, 5 * y, 5 * y + 5, c));
+    free(rgb);
+    rgb = thumbnail(buf_span(&b), 1000, 1000, &w, &h); // never up
+    assert_int_equal(w, 50);
+    assert_int_equal(h, 30);
+    for (uint32_t i = 0; i < w * h; i++) {
+        uint8_t p[3];
+        picture_pixel(i % w, i / w, p);
+        assert_memory_equal(rgb + 3 * i, p, 3);
+    }
+    free(rgb);
+    rgb = thumbnail(buf_span(&b), 7, 1, &w, &h);
+    assert_int_equal(w, 2); // 50 x 30 in one row
+    assert_int_equal(h, 1);
+    assert_int_equal(rgb[3], average(25, 50, 0, 30, 0));
+    free(rgb);
+    buf_free(&b);
+}
+
+static void every_kind_of_picture_has_a_thumbnail(void **state)
+{
+    (void)state;
+    uint32_t w, h;
+    struct buf b = picture_interlaced(40, 40);
+    uint8_t *rgb = thumbnail(buf_span(&b), 10, 10, &w, &h);
+    for (uint32_t y = 0; y < 10; y++) // grey by the row: 4y + 0, 1, 2, 3
+        for (uint32_t x = 0; x < 30; x++)
+            assert_int_equal(rgb[30 * y + x], 4 * y + 2);
+    free(rgb);
+    buf_free(&b);
+    for (int progressive = 0; progressive < 2; progressive++) {
+        b = picture_jpeg(64, 64, progressive);
+        rgb = thumbnail(buf_span(&b), 1, 1, &w, &h);
+        for (int c = 0; c < 3; c++) // JPEG loses a little
+            assert_true(abs(rgb[c] - (int)average(0, 64, 0, 64, c)) < 12);
+        free(rgb);
+        b.len /= 2;
+        FILE *f = stream(buf_span(&b));
+        assert_int_equal(image_thumbnail(f, 1, 1, &rgb, &w, &h, NULL), ERR_FORMAT);
+        fclose(f);
+        buf_free(&b);
+    }
+    b = picture_webp(9, 9);
+    FILE *f = stream(buf_span(&b));
+    assert_int_equal(image_thumbnail(f, 1, 1, &rgb, &w, &h, NULL), ERR_FORMAT);
+    fclose(f);
+    buf_free(&b);
+}
+
+// --- Writing and lettering -------------------------------------------------------------------
+
+static void black(void *ctx, uint32_t y, uint8_t *rgb)
+{
+    (void)ctx;
+    (void)y;
+    memset(rgb, 0, 3);
+}
+
+static void writing_says_what_went_wrong(void **state)
+{
+    (void)state;
+    static const struct image_text nul[] = {{"Title", {"a\0b", 3}}, {0}};
+    static const struct image_text nameless[] = {{"", {"a", 1}}, {0}};
+    FILE *f = fopen("/dev/full", "w"), *null = fopen("/dev/null", "w");
+    assert_true(f && null);
+    assert_int_equal(image_write_png(f, 1, 1, 6, black, NULL, NULL), ERR_FULL);
+    assert_int_equal(image_write_png(null, 0, 1, 6, black, NULL, NULL), ERR_RANGE);
+    assert_int_equal(image_write_png(null, 1, 1, 10, black, NULL, NULL), ERR_RANGE);
+    assert_int_equal(image_write_png(null, 1, 16385, 6, black, NULL, NULL), ERR_TOOBIG);
+    assert_int_equal(image_write_png(null, 1, 1, 6, black, NULL, nul), ERR_RANGE);
+    assert_int_equal(image_write_png(null, 1, 1, 6, black, NULL, nameless), ERR_RANGE);
+    fclose(f);
+    fclose(null);
+}
+
+static void texts_are_written_before_the_pixels(void **state)
+{
+    (void)state;
+    struct buf b = picture_png(4, 4);
+    size_t text = picture_chunk(buf_span(&b), "iTXt", 0);
+    assert_true(text < picture_chunk(buf_span(&b), "IDAT", 0));
+    assert_memory_equal(b.ptr + text + 8, "Title\0\0\0\0\0a small test", 22);
+    buf_free(&b);
+}
+
+#define SIDE 40
+struct drawing {
+    uint8_t rgb[SIDE * SIDE * 3];
+};
+
+static unsigned drawn(struct drawing *d, int32_t x, int32_t y, unsigned scale, struct span text)
+{
+    struct image_canvas c = {d->rgb, SIDE, SIDE};
+    unsigned n = 0;
+    memset(d, 0, sizeof *d);
+    image_letter(&c, x, y, scale, 0x010203, text);
+    for (size_t i = 0; i < SIDE * SIDE; i++) {
+        const uint8_t *p = d->rgb + 3 * i;
+        if (p[0] || p[1] || p[2])
+            assert_memory_equal(p, ((uint8_t[]){1, 2, 3}), 3);
+        n += p[0];
+    }
+    return n;
+}
+
+static void letters_differ_and_stay_in_the_picture(void **state)
+{
+    (void)state;
+    static struct drawing all[95], box, d;
+    drawn(&box, 0, 0, 1, SPAN("\xc3\xa9"));
+    for (int i = 0; i < 95; i++) {
+        char letter = (char)(32 + i);
+        unsigned n = drawn(&all[i], 0, 0, 1, (struct span){&letter, 1});
+        assert_true((n == 0) == (letter == ' '));
+        assert_memory_not_equal(&all[i], &box, sizeof box);
+        for (int k = 0; k < i; k++)
+            assert_memory_not_equal(&all[i], &all[k], sizeof all[i]);
+        assert_int_equal(drawn(&d, 0, 0, 3, (struct span){&letter, 1}), 9 * n);
+    }
+    unsigned one = drawn(&d, 0, 0, 1, SPAN("\xc3\xa9"));
+    assert_int_equal(drawn(&d, 0, 0, 1, SPAN("\xc3\xa9\xf0\x9f\x98\x80\xff")), 3 * one);
+    assert_int_equal(drawn(&d, -6, 0, 1, SPAN("\xc3\xa9\xc3\xa9")), one);
+    assert_int_equal(drawn(&d, SIDE, 0, 1, SPAN("H")), 0);
+    assert_int_equal(drawn(&d, 0, INT32_MAX, 1, SPAN("H")), 0);
+    assert_int_equal(drawn(&d, INT32_MIN, INT32_MIN, 9, SPAN("HHH")), 0);
+    assert_true(drawn(&d, SIDE - 3, SIDE - 5, 1, SPAN("HHHHHH")) > 0);
+    assert_int_equal(drawn(&d, 0, 0, 0, SPAN("H")), 0);
+}
+
+// --- Files of others -------------------------------------------------------------------------
+
+static void suite_picture(void *ctx, const char *name, struct span s)
+{
+    unsigned *refused = ctx;
+    uint8_t *rgb;
+    uint32_t w, h;
+    bool bad = name[0] == 'x';
+    *refused += bad;
+    enum err crc = verify(s, IMAGE_CHECK_CRC, NULL), full = verify(s, IMAGE_CHECK_FULL, NULL);
+    FILE *f = stream(s);
+    enum err e = image_thumbnail(f, 16, 16, &rgb, &w, &h, NULL);
+    fclose(f);
+    if (e == OK)
+        free(rgb);
+    if ((crc == OK) == bad || (full == OK) == bad || (e == OK) == bad)
+        fail_msg("%s: crc %d, full %d, thumbnail %d", name, crc, full, e);
+}
+
+static void the_png_suite_is_judged_right(void **state)
+{
+    (void)state;
+    unsigned refused = 0;
+    size_t n = suite_each("suites/pngsuite", ".png", suite_picture, &refused);
+    if (n == 0)
+        skip();
+    assert_int_equal(n, 175);
+    assert_int_equal(refused, 14);
+}
+
+// Interlaced or not, the suite has the same pictures.
+static void interlaced_pictures_look_the_same(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"0g01", "0g16", "2c08", "2c16", "3p01",
+                                        "3p08", "4a08", "4a16", "6a08", "6a16"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        uint8_t *rgb[2];
+        uint32_t w, h;
+        for (int k = 0; k < 2; k++) {
+            char name[64];
+            snprintf(name, sizeof name, "suites/pngsuite/bas%c%s.png", k ? 'i' : 'n', kinds[i]);
+            struct buf b = suite_read(name);
+            if (b.len == 0)
+                skip();
+            rgb[k] = thumbnail(buf_span(&b), 7, 7, &w, &h);
+            buf_free(&b);
+        }
+        assert_memory_equal(rgb[0], rgb[1], 7 * 7 * 3);
+        free(rgb[0]);
+        free(rgb[1]);
+    }
+}
+
+static struct buf recorded(const char *name)
+{
+    struct buf answer = suite_read(name), b = {.max = 16u << 20};
+    struct json_object *o;
+    if (answer.len == 0)
+        skip();
+    assert_int_equal(json_read(buf_span(&answer), &o, NULL), OK);
+    buf_free(&answer);
+    struct json_object *parts = json_at(o, "candidates.0.content.parts");
+    for (size_t i = 0; i < json_object_array_length(parts) && b.len == 0; i++) {
+        struct span text;
+        struct json_object *part = json_object_array_get_idx(parts, i);
+        if (!json_get_str(json_at(part, "inlineData"), "data", &text))
+            continue;
+        char *room = buf_room(&b, text.len);
+        assert_non_null(room);
+        int n = EVP_DecodeBlock((unsigned char *)room, (const unsigned char *)text.ptr,
+                                (int)text.len);
+        assert_true(n > 0);
+        n -= (text.ptr[text.len - 1] == '=') + (text.ptr[text.len - 2] == '=');
+        buf_added(&b, (size_t)n);
+    }
+    json_object_put(o);
+    assert_true(b.len > 0);
+    return b;
+}
+
+static void what_gemini_sent_is_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        struct image_info want;
+    } files[] = {
+        {"gemini/image/gemini-2.5-flash-image_text-and-png.json",
+         {IMAGE_PNG, 1024, 1024, false}},
+        {"gemini/image/gemini-3-pro-image_jpeg_thought-signature.json",
+         {IMAGE_JPEG, 1408, 768, true}},
+        {"gemini/recorded/image-3.1-flash-lite-image-unary.json",
+         {IMAGE_JPEG, 1408, 768, true}},
+    };
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct buf b = recorded(files[i].name);
+        struct image_info info;
+        assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_CRC, &info), OK);
+        assert_int_equal(verify(buf_span(&b), IMAGE_CHECK_FULL, &info), OK);
+        assert_int_equal(info.type, files[i].want.type);
+        assert_int_equal(info.width, files[i].want.width);
+        assert_int_equal(info.height, files[i].want.height);
+        assert_int_equal(info.c2pa, files[i].want.c2pa);
+        for (size_t n = 1; n < b.len; n += b.len / 37)
+            assert_refused((struct span){b.ptr, n});
+        assert_refused((struct span){b.ptr, b.len - 1});
+        buf_add_byte(&b, 'x');
+        assert_refused(buf_span(&b));
+        buf_free(&b);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sniffing_takes_the_magic_and_nothing_else),
+        cmocka_unit_test(whole_files_are_taken),
+        cmocka_unit_test(no_cut_is_whole_and_nothing_may_follow),
+        cmocka_unit_test(one_wrong_bit_is_seen),
+        cmocka_unit_test(pixels_that_do_not_decode_are_seen),
+        cmocka_unit_test(chunks_stand_where_they_may),
+        cmocka_unit_test(credentials_are_seen),
+        cmocka_unit_test(what_is_too_large_is_refused_before_it_is_decoded),
+        cmocka_unit_test(many_scans_are_refused),
+        cmocka_unit_test(memory_does_not_grow_with_the_height),
+        cmocka_unit_test(thumbnails_are_averages),
+        cmocka_unit_test(every_kind_of_picture_has_a_thumbnail),
+        cmocka_unit_test(writing_says_what_went_wrong),
+        cmocka_unit_test(texts_are_written_before_the_pixels),
+        cmocka_unit_test(letters_differ_and_stay_in_the_picture),
+        cmocka_unit_test(the_png_suite_is_judged_right),
+        cmocka_unit_test(interlaced_pictures_look_the_same),
+        cmocka_unit_test(what_gemini_sent_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
