@@ -1,5 +1,6 @@
 // test_image.c - whole images are taken, and nothing else: not a byte less, more or other.
 #include <openssl/evp.h>
+#include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -364,6 +365,22 @@ static void every_kind_of_picture_has_a_thumbnail(void **state)
     buf_free(&b);
 }
 
+static void what_is_transparent_stands_on_white(void **state)
+{
+    (void)state;
+    static const uint8_t rgba[] = {10, 20, 30, 0, 0, 100, 200, 128, 1, 2, 3, 255};
+    png_image image = {
+        .version = PNG_IMAGE_VERSION, .width = 3, .height = 1, .format = PNG_FORMAT_RGBA};
+    char bytes[1000];
+    png_alloc_size_t n = sizeof bytes;
+    assert_true(png_image_write_to_memory(&image, bytes, &n, 0, rgba, 0, NULL));
+    uint32_t w, h;
+    uint8_t *rgb = thumbnail((struct span){bytes, n}, 3, 1, &w, &h);
+    // 100 * 128 / 255 + 127 and 200 * 128 / 255 + 127
+    assert_memory_equal(rgb, ((uint8_t[]){255, 255, 255, 127, 177, 227, 1, 2, 3}), 9);
+    free(rgb);
+}
+
 // --- Writing and lettering -------------------------------------------------------------------
 
 static void black(void *ctx, uint32_t y, uint8_t *rgb)
@@ -572,6 +589,7 @@ int main(void)
         cmocka_unit_test(memory_does_not_grow_with_the_height),
         cmocka_unit_test(thumbnails_are_averages),
         cmocka_unit_test(every_kind_of_picture_has_a_thumbnail),
+        cmocka_unit_test(what_is_transparent_stands_on_white),
         cmocka_unit_test(writing_says_what_went_wrong),
         cmocka_unit_test(texts_are_written_before_the_pixels),
         cmocka_unit_test(letters_differ_and_stay_in_the_picture),
