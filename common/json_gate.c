@@ -145,12 +145,25 @@ static size_t utf8(uint32_t code, char out[static 4])
     return 4;
 }
 
-// A whole \uXXXX was read. A lone half of a surrogate pair stands for U+FFFD, as json-c has it.
+// The first half of a surrogate pair was not followed by the second. Alone it stands for
+// U+FFFD, as json-c has it.
+static enum err lone_half(struct json_gate *g)
+{
+    if (!g->high)
+        return OK;
+    g->high = 0;
+    return string_bytes(g, "", 0, "\xef\xbf\xbd", 3);
+}
+
+// A whole \uXXXX was read.
 static enum err code_unit(struct json_gate *g)
 {
     char raw[8], value[4];
     int n = snprintf(raw, sizeof raw, "\\u%04x", g->code);
     size_t len = 0;
+    enum err e = g->code >= 0xdc00 && g->code < 0xe000 ? OK : lone_half(g);
+    if (e != OK)
+        return e;
     if (g->code >= 0xd800 && g->code < 0xdc00)
         g->high = g->code;
     else if (g->code >= 0xdc00 && g->code < 0xe000 && g->high)
@@ -189,7 +202,8 @@ static enum err escape(struct json_gate *g, char c)
     if (!at)
         return ERR_FORMAT;
     g->state = STRING;
-    return string_bytes(g, (char[]){'\\', c}, 2, &to[at - from], 1);
+    enum err e = lone_half(g);
+    return e ? e : string_bytes(g, (char[]){'\\', c}, 2, &to[at - from], 1);
 }
 
 // First byte of a UTF-8 sequence: what may follow (table 3-7 of the Unicode standard).
@@ -228,6 +242,9 @@ static enum err string_byte(struct json_gate *g, char c)
 static enum err string_run(struct json_gate *g, const char *bytes, size_t n, size_t *used)
 {
     size_t i = 0;
+    enum err e = bytes[0] == '\\' ? OK : lone_half(g); // \u may bring the other half
+    if (e != OK)
+        return e;
     while (g->follow == 0 && i < n && plain((unsigned char)bytes[i]))
         i++;
     if (i == 0) {
