@@ -1,0 +1,211 @@
+// call.c - see call.h.
+#include "emulator/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "emulator/answer.h"
+#include "emulator/fault_table.h"
+#include "emulator/refuse.h"
+
+// A path of the API, taken apart: /v1beta/models/NAME:METHOD.
+struct route {
+    struct span model;  // empty: the list
+    struct span method; // "generateContent"; empty: none
+};
+
+static bool route_of(const char *path, struct route *out)
+{
+    static const char *const roots[] = {"/v1beta/models", "/v1/models", "/v1alpha/models"};
+    for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+        size_t n = strlen(roots[i]);
+        if (strncmp(path, roots[i], n) != 0 || (path[n] != '/' && path[n] != '\0'))
+            continue;
+        const char *name = path + n + (path[n] == '/'), *colon = strchr(name, ':');
+        *out = (struct route){.model = span_of(name)};
+        if (colon) {
+            out->model.len = (size_t)(colon - name);
+            out->method = span_of(colon + 1);
+        }
+        return memchr(name, '/', strlen(name)) == NULL;
+    }
+    return false;
+}
+
+// False: answered already.
+static bool has_key(struct call *c, const struct refuse_about *about)
+{
+    const char *good = c->desk->settings->key;
+    const char *key =
+        MHD_lookup_connection_value(c->connection, MHD_HEADER_KIND, "x-goog-api-key");
+    if (!key)
+        key = MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, "key");
+    if (!key || !*key) {
+        refuse_anonymous(&c->reply);
+        return false;
+    }
+    if (good && strcmp(good, key) != 0) {
+        refuse_fault(&c->reply, fault_named(SPAN("bad_key")), about);
+        return false;
+    }
+    return true;
+}
+
+static enum form form_of(struct call *c, const struct route *r)
+{
+    const char *alt = MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, "alt");
+    if (span_is(r->method, "generateContent"))
+        return FORM_UNARY;
+    return alt && strcmp(alt, "sse") == 0 ? FORM_SSE : FORM_ARRAY;
+}
+
+// Under the desk's lock: counts the call, and the prompt unless the quota refuses it.
+static bool admit(struct call *c, const struct request *q, int64_t *wait_us)
+{
+    struct desk *d = c->desk;
+    pthread_mutex_lock(&d->mutex);
+    bool fits = quota_take(&d->quota, q->model, waiting_now_us(), wait_us);
+    if (fits)
+        c->tries = prompts_count(d->prompts, q->digest);
+    pthread_mutex_unlock(&d->mutex);
+    return fits;
+}
+
+static void refuse_quota(struct call *c, struct refuse_about *about, int64_t wait_us)
+{
+    struct violation v[] = {*fault_quota_violation, {0}};
+    struct fault f = *fault_named(SPAN("429"));
+    char limit[24];
+    snprintf(limit, sizeof limit, "%llu", (unsigned long long)c->desk->quota.calls);
+    f.violations = v;
+    about->limit = limit;
+    about->retry = (double)wait_us / 1e6;
+    refuse_fault(&c->reply, &f, about);
+}
+
+// A body that breaks off does so in its middle, a picture's in the picture.
+static void break_off(struct reply *r, enum wire wire)
+{
+    r->wire = wire;
+    r->stop_at = rope_size(&r->body) / 2;
+}
+
+static void generate(struct call *c, const struct request *q, struct refuse_about *about,
+                     enum form form)
+{
+    const struct settings *s = c->desk->settings;
+    int64_t wait_us = 0;
+    if (!admit(c, q, &wait_us)) {
+        refuse_quota(c, about, wait_us);
+        return;
+    }
+    const struct fault *f = fault_choose(&s->faults, buf_span(&q->prompt), q->digest, c->tries);
+    double jitter = s->jitter > 0 ? s->jitter * random_unit() : 0;
+    c->latency = fault_latency(buf_span(&q->prompt), s->latency + jitter);
+    c->reply.fault = f;
+    if (f && (f->kind == FAULT_ERROR || f->kind == FAULT_PAGE)) {
+        refuse_fault(&c->reply, f, about);
+        return;
+    }
+    if (f && (f->wire == WIRE_DROP || f->wire == WIRE_STALL)) {
+        c->reply.wire = f->wire;
+        return;
+    }
+    struct answer a = {.settings = s,
+                       .request = q,
+                       .fault = f,
+                       .form = form,
+                       .sample = c->tries,
+                       .number = c->number};
+    if (answer_build(&a, &c->reply) != OK) {
+        rope_free(&c->reply.body);
+        refuse_fault(&c->reply, fault_named(SPAN("500")), about);
+    } else if (f && f->wire != WIRE_WHOLE) {
+        break_off(&c->reply, f->wire);
+    }
+}
+
+static void post(struct call *c, const struct route *r, struct refuse_about *about)
+{
+    bool counting = span_is(r->method, "countTokens");
+    bool generating =
+        span_is(r->method, "generateContent") || span_is(r->method, "streamGenerateContent");
+    struct request q = {.model = model_named(r->model)};
+    struct refusal why = {0};
+    enum form form = form_of(c, r);
+    about->array = form == FORM_ARRAY && generating;
+    if (!q.model || (!counting && !generating)) {
+        refuse_fault(&c->reply, fault_named(SPAN("404")), about);
+        return;
+    }
+    if (c->body.err) {
+        refuse_fault(&c->reply, fault_named(SPAN("413")), about);
+        return;
+    }
+    if (request_read(&q, buf_span(&c->body), counting, &why) != OK) {
+        refuse_request(&c->reply, &why, about);
+    } else {
+        buf_free(&c->body);
+        c->prompt_known = true;
+        memcpy(c->prompt, q.digest, DIGEST_SIZE);
+        if (counting)
+            answer_count(&c->reply, &q);
+        else
+            generate(c, &q, about, form);
+    }
+    request_free(&q);
+    refusal_free(&why);
+}
+
+static void get(struct call *c, const struct route *r, const struct refuse_about *about)
+{
+    const struct model *m = model_named(r->model);
+    if (r->model.len == 0)
+        answer_models(&c->reply);
+    else if (m && r->method.len == 0)
+        answer_model(&c->reply, m);
+    else
+        refuse_fault(&c->reply, fault_named(SPAN("404")), about);
+}
+
+static void stats(struct call *c)
+{
+    struct buf text = {.max = 64u << 10};
+    journal_stats(c->desk->journal, &text);
+    buf_add_byte(&text, '\n');
+    c->reply.status = 200;
+    c->reply.type = TYPE_JSON;
+    rope_take(&c->reply.body, &text);
+}
+
+static void count_call(struct call *c)
+{
+    pthread_mutex_lock(&c->desk->mutex);
+    c->number = ++c->desk->calls;
+    pthread_mutex_unlock(&c->desk->mutex);
+    journal_begin(c->desk->journal);
+}
+
+void call_decide(struct call *c)
+{
+    struct route r = {0};
+    struct refuse_about about = {.path = span_of(c->path)};
+    bool is_post = strcmp(c->method, "POST") == 0, is_get = strcmp(c->method, "GET") == 0;
+    bool known = route_of(c->path, &r);
+    char method[64];
+    if (is_post && known)
+        count_call(c);
+    snprintf(c->model, sizeof c->model, "%.*s", (int)r.model.len,
+             r.model.ptr ? r.model.ptr : "");
+    snprintf(method, sizeof method, "%.*s", (int)r.method.len,
+             r.method.ptr ? r.method.ptr : "");
+    about.model = span_of(c->model);
+    about.method = *method ? method : NULL;
+    if (is_get && strcmp(c->path, "/emulator/stats") == 0)
+        stats(c);
+    else if (!known || (!is_post && !is_get) || (is_post && r.method.len == 0))
+        refuse_page(&c->reply, 404, span_of(c->path));
+    else if (has_key(c, &about))
+        is_post ? post(c, &r, &about) : get(c, &r, &about);
+}

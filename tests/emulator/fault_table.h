@@ -1,0 +1,10 @@
+// fault_table.h - the table itself; fault.h is what others need.
+#ifndef EMULATOR_FAULT_TABLE_H
+#define EMULATOR_FAULT_TABLE_H
+
+#include "emulator/fault.h"
+
+extern const struct fault fault_table[]; // ended by a NULL name
+// What a call beyond --quota violates; its value is that quota's.
+extern const struct violation *const fault_quota_violation;
+#endif

@@ -1,0 +1,30 @@
+// settings.h - what the command line asks for.
+#ifndef EMULATOR_SETTINGS_H
+#define EMULATOR_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "emulator/fault.h"
+#include "emulator/pad.h"
+#include "emulator/quota.h"
+
+enum format { FORMAT_PNG, FORMAT_JPEG, FORMAT_AUTO }; // auto: as the model does
+
+struct settings {
+    const char *host;       // to listen on
+    uint16_t port;          // 0: any that is free
+    const char *port_file;  // NULL: none
+    const char *key;        // the only good one; NULL: any
+    const char *log;        // NULL: none
+    double latency, jitter; // seconds
+    enum format format;
+    uint32_t side;      // of a square of as many pixels as a picture has; 0: the real sizes
+    uint64_t bytes;     // of an image file; 0: as drawn
+    uint64_t signature; // characters of thoughtSignature
+    unsigned threads;
+    struct quota quota;       // as given: every server keeps a copy to count in
+    struct fault_plan faults; // holds the seed
+    struct pad *pad;
+};
+#endif
