@@ -6,13 +6,6 @@
 
 #define SHAPES 5
 
-// Until common/image.h's own is there.
-__attribute__((weak)) void image_letter(struct image_canvas *c, int32_t x, int32_t y,
-                                        unsigned scale, uint32_t colour, struct span utf8)
-{
-    (void)c, (void)x, (void)y, (void)scale, (void)colour, (void)utf8;
-}
-
 static void bar(struct image_canvas *c, uint32_t y, uint32_t x0, uint32_t x1, uint32_t colour)
 {
     uint8_t *p = c->rgb + ((size_t)y * c->w + x0) * 3;
