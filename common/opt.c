@@ -108,6 +108,10 @@ static const char *wanted(enum opt_type t)
 static enum err complain(struct buf *why, const struct opt *o, const char *from,
                          const char *value, enum err e)
 {
+    if (e == ERR_TOOBIG) {
+        buf_addf(why, "%s: given more than %d times", from, OPT_STRS_MAX);
+        return e;
+    }
     buf_addf(why, "%s: \"", from);
     text_show(why, span_of(value), 80);
     buf_addf(why, "\" is not %s", wanted(o->type));
@@ -223,8 +227,10 @@ enum err opt_read(const struct opt *table, int argc, char *const argv[], struct 
     for (int i = 1; i < argc && e == OK; i++) {
         const char *word = argv[i];
         if (only_words || word[0] != '-' || word[1] == '\0') {
-            if (words->n == OPT_STRS_MAX)
+            if (words->n == OPT_STRS_MAX) {
+                buf_addf(why, "more than %d arguments", OPT_STRS_MAX);
                 return ERR_TOOBIG;
+            }
             words->at[words->n++] = word;
         } else if (strcmp(word, "--") == 0) {
             only_words = true;
