@@ -295,6 +295,21 @@ static void diverted_strings_are_unescaped_as_json_c_does(void **state)
     }
 }
 
+static void only_placeholders_are_taken_for_them(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span text;
+        int number;
+    } rows[] = {{{"\0017", 2}, 7}, {{"a7", 2}, -1}, {{"\001", 1}, -1}, {{"\001x", 2}, -1}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct json_object *o =
+            json_object_new_string_len(rows[i].text.ptr, (int)rows[i].text.len);
+        assert_int_equal(json_split_placeholder(o), rows[i].number);
+        json_object_put(o);
+    }
+}
+
 static void limits_hold_for_what_is_kept_only(void **state)
 {
     (void)state;
@@ -310,13 +325,20 @@ static void limits_hold_for_what_is_kept_only(void **state)
     json_object_put(o);
     text.ptr[2] = 'k'; // "kata": kept, and longer than 100 bytes
     assert_int_equal(divert(&s, buf_span(&text), 999, &o), ERR_TOOBIG);
-    buf_clear(&text);
-    for (int i = 0; i < 5001; i++) // short strings, but more than 10000 bytes of them
-        buf_add_str(&text, i ? "," : "[");
-    assert_int_equal(divert(&s, buf_span(&text), 999, &o), ERR_FORMAT);
+    for (size_t n = 100; n <= 101; n++) { // alone it decides
+        buf_clear(&text);
+        buf_add_str(&text, "[\"");
+        for (size_t i = 0; i < n; i++)
+            buf_add_byte(&text, 'x');
+        buf_add_str(&text, "\"]");
+        enum err e = divert(&s, buf_span(&text), 7, &o);
+        assert_int_equal(e, n == 100 ? OK : ERR_TOOBIG);
+        if (e == OK)
+            json_object_put(o);
+    }
     buf_clear(&text);
     buf_add_byte(&text, '[');
-    for (int i = 0; i < 5001; i++)
+    for (int i = 0; i < 5001; i++) // short values, but more than 10,000 bytes of them
         buf_add_str(&text, "1,");
     assert_int_equal(divert(&s, buf_span(&text), 999, &o), ERR_TOOBIG);
     buf_free(&text);
@@ -361,6 +383,7 @@ int main(void)
         cmocka_unit_test(what_is_built_reads_as_meant),
         cmocka_unit_test(large_strings_go_past_the_document),
         cmocka_unit_test(diverted_strings_are_unescaped_as_json_c_does),
+        cmocka_unit_test(only_placeholders_are_taken_for_them),
         cmocka_unit_test(limits_hold_for_what_is_kept_only),
         cmocka_unit_test(who_takes_the_bytes_may_stop),
         cmocka_unit_test(one_document_follows_another),
