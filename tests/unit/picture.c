@@ -12,6 +12,13 @@
 #include "common/image.h"
 #include "unit/test.h"
 
+FILE *picture_stream(struct span s)
+{
+    FILE *f = s.len ? fmemopen((void *)(uintptr_t)s.ptr, s.len, "r") : fopen("/dev/null", "r");
+    assert_non_null(f);
+    return f;
+}
+
 void picture_pixel(uint32_t x, uint32_t y, uint8_t rgb[static 3])
 {
     rgb[0] = (uint8_t)(x * 7 + y);

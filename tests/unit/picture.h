@@ -4,8 +4,12 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/buf.h"
+
+// The bytes as an open file; they are borrowed.
+FILE *picture_stream(struct span bytes);
 
 // What a pixel of the pictures made here is: a colour that differs from place to place.
 void picture_pixel(uint32_t x, uint32_t y, uint8_t rgb[static 3]);
