@@ -1,7 +1,6 @@
 // answer.c - see answer.h.
 #include "emulator/answer.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -91,7 +90,7 @@ static void write_picture_part(struct writer *w, const struct plan *p, size_t i)
     write_end(w, '}');
     if (thought)
         write_bool(w, "thought", true);
-    else if (p->a->settings->signature)
+    else if (p->a->settings->signature && !p->a->request->model->older)
         write_signature(w, p->a->settings);
     write_end(w, '}');
 }

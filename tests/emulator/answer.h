@@ -14,7 +14,6 @@ struct answer {
     const struct fault *fault; // NULL: a good answer. Not a FAULT_ERROR or FAULT_PAGE.
     enum form form;
     uint64_t sample; // how often the prompt has come before
-    uint64_t number; // of the call, from 1
 };
 
 MUST_USE enum err answer_build(const struct answer *a, struct reply *r);

@@ -112,12 +112,8 @@ static void generate(struct call *c, const struct request *q, struct refuse_abou
         c->reply.wire = f->wire;
         return;
     }
-    struct answer a = {.settings = s,
-                       .request = q,
-                       .fault = f,
-                       .form = form,
-                       .sample = c->tries,
-                       .number = c->number};
+    struct answer a = {
+        .settings = s, .request = q, .fault = f, .form = form, .sample = c->tries};
     if (answer_build(&a, &c->reply) != OK) {
         rope_free(&c->reply.body);
         refuse_fault(&c->reply, fault_named(SPAN("500")), about);

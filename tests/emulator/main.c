@@ -45,7 +45,7 @@ static void table_of(struct given *g, struct opt *out, size_t n)
         {"format", 0, OPT_STR, &g->format, "F", "png", NULL,
          "of the images: png, jpeg, or auto for what the model answers in", 0, 0},
         {"thought-signature", 0, OPT_BYTES, &s->signature, "N", "0", NULL,
-         "characters of thoughtSignature beside every image", 0, 1u << 30},
+         "characters of thoughtSignature beside every image of a Gemini 3 model", 0, 1u << 30},
         {.type = OPT_GROUP, .help = "Trouble"},
         {"quota", 0, OPT_STR, &g->quota, "N/TIME", NULL, NULL,
          "calls of each model in so long, as 100/1m; beyond it, 429", 0, 0},
@@ -209,8 +209,10 @@ int main(int argc, char *argv[])
     }
     if (!e)
         e = read_rest(&given, host, sizeof host, &why);
+    int status = e ? fail(buf_str(&why), e, EXIT_USAGE) : EXIT_SUCCESS;
+    buf_free(&why);
     if (e)
-        return fail(buf_str(&why), e, EXIT_USAGE);
+        return status;
     if (!(given.settings.pad = pad_new(given.settings.bytes)))
         return fail(NULL, ERR_NOMEM, EXIT_FAILURE);
 
@@ -220,7 +222,7 @@ int main(int argc, char *argv[])
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int status = serve(&given.settings, &signals);
+    status = serve(&given.settings, &signals);
     pad_free(given.settings.pad);
     return status;
 }

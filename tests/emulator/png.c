@@ -1,6 +1,7 @@
 // png.c - see png.h.
 #include "emulator/png.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -41,7 +42,22 @@ static void filter_row(uint8_t *to, const uint8_t *rgb, uint32_t w, uint32_t tim
         }
 }
 
-static void deflate_to(z_stream *z, struct buf *out, const uint8_t *row, size_t n, int flush)
+// The compressed rows under way. A row that is like the one above it is always the same bytes,
+// so it is compressed once, by itself, and its compressed form is strung in as often as needed
+// (every piece ends on a whole byte). That is sound because runs are the only matches: nothing
+// reaches back over a seam, as long as the byte before it is the same with and without the
+// strung-in rows.
+struct rows {
+    struct buf *out;
+    z_stream z;
+    uLong adler;
+    size_t n;              // bytes of a row, with its filter
+    uint8_t *row, *same;   // n bytes each
+    struct buf same_block; // `same`, compressed
+    uLong same_adler;
+};
+
+static void deflate_row(z_stream *z, struct buf *out, const uint8_t *row, size_t n, int flush)
 {
     z->next_in = (Bytef *)(uintptr_t)row;
     z->avail_in = (uInt)n;
@@ -56,29 +72,66 @@ static void deflate_to(z_stream *z, struct buf *out, const uint8_t *row, size_t 
     } while (z->avail_out == 0);
 }
 
+static bool rows_open(struct rows *r, size_t n)
+{
+    r->n = n;
+    r->adler = adler32(0, NULL, 0);
+    r->row = calloc(2, n);
+    if (!r->row || deflateInit2(&r->z, 1, Z_DEFLATED, -15, 8, Z_RLE) != Z_OK)
+        return false;
+    r->same = r->row + n;
+    r->same[0] = FILTER_UP;
+    r->same_adler = adler32(r->adler, r->same, (uInt)n);
+    deflate_row(&r->z, &r->same_block, r->same, n, Z_SYNC_FLUSH);
+    return deflateReset(&r->z) == Z_OK;
+}
+
+static void rows_add(struct rows *r)
+{
+    deflate_row(&r->z, r->out, r->row, r->n, Z_SYNC_FLUSH);
+    r->adler = adler32(r->adler, r->row, (uInt)r->n);
+}
+
+static void rows_add_same(struct rows *r, uint32_t times)
+{
+    for (uint32_t i = 0; i < times; i++) {
+        if (r->row[r->n - 1] != 0) // the seam would show
+            deflate_row(&r->z, r->out, r->same, r->n, Z_SYNC_FLUSH);
+        else
+            buf_add(r->out, buf_span(&r->same_block));
+        r->adler = adler32_combine(r->adler, r->same_adler, (z_off_t)r->n);
+    }
+}
+
+static void rows_close(struct rows *r)
+{
+    char adler[4];
+    deflate_row(&r->z, r->out, NULL, 0, Z_FINISH);
+    put_be32(adler, (uint32_t)r->adler);
+    buf_add(r->out, (struct span){adler, 4});
+}
+
 static void add_rows(struct buf *out, const uint8_t *rgb, uint32_t w, uint32_t h,
                      uint32_t times)
 {
-    size_t n = (size_t)w * times * 3 + 1;
-    uint8_t *row = calloc(2, n), *same = row + n;
-    z_stream z = {0};
-    if (!row || deflateInit2(&z, 1, Z_DEFLATED, 15, 8, Z_RLE) != Z_OK) {
+    struct rows r = {.out = out, .same_block = {.max = 1u << 20}};
+    buf_add(out, SPAN("\x78\x01")); // zlib's header: deflate, 32 KB, fast
+    if (!rows_open(&r, (size_t)w * times * 3 + 1))
         out->err = ERR_NOMEM;
-        free(row);
-        return;
-    }
-    same[0] = FILTER_UP;
-    for (uint32_t y = 0; y < h; y++) {
+    for (uint32_t y = 0; y < h && !out->err; y++) {
         const uint8_t *from = rgb + (size_t)y * w * 3;
         bool again = y && memcmp(from, from - (size_t)w * 3, (size_t)w * 3) == 0;
-        if (!again)
-            filter_row(row, from, w, times);
-        for (uint32_t i = 0; i < times; i++)
-            deflate_to(&z, out, i || again ? same : row, n, Z_NO_FLUSH);
+        if (!again) {
+            filter_row(r.row, from, w, times);
+            rows_add(&r);
+        }
+        rows_add_same(&r, times - !again);
     }
-    deflate_to(&z, out, row, 0, Z_FINISH);
-    deflateEnd(&z);
-    free(row);
+    if (!out->err)
+        rows_close(&r);
+    deflateEnd(&r.z);
+    buf_free(&r.same_block);
+    free(r.row);
 }
 
 void png_write(struct buf *out, const uint8_t *rgb, uint32_t w, uint32_t h, uint32_t times)

@@ -8,11 +8,6 @@
 
 #define RPC "type.googleapis.com/google.rpc."
 
-void reply_free(struct reply *r)
-{
-    rope_free(&r->body);
-}
-
 static void open_error(struct writer *w, struct reply *r, bool array)
 {
     writer_open(w, &r->body, false);

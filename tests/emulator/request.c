@@ -188,8 +188,9 @@ static enum err read_tier(struct request *r, struct json_object *o, struct refus
         !span_is_case(tier, "priority")) {
         buf_addf(&why->message, "Invalid value at 'service_tier': \"%.*s\"",
                  (int)(tier.len < 80 ? tier.len : 80), tier.ptr);
+        buf_add_str(&why->field, "service_tier");
         why->violation = true;
-        return refuse(why, "service_tier", buf_str(&why->message));
+        return ERR_FORMAT;
     }
     for (size_t i = 0; i < tier.len; i++)
         r->tier[i] = (char)tolower((unsigned char)tier.ptr[i]);

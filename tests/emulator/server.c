@@ -1,21 +1,18 @@
 // server.c - see server.h.
 #include "emulator/server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "emulator/call.h"
+#include "emulator/listener.h"
 
 #define BODY_MAX    (100u << 20) // bytes of a request
-#define BACKLOG     4096
 #define CONNECTIONS 60000u
 #define FILES_SPARE 64u         // descriptors that are no connections
 #define POOL        (64u << 10) // bytes a connection: half of it is what one send carries
@@ -123,12 +120,6 @@ static enum MHD_Result answer(struct call *c)
     return result;
 }
 
-static bool stopping(struct call *c, enum err e)
-{
-    (void)c;
-    return e == ERR_ORDER;
-}
-
 // The body is there: decides, and waits if there is anything to wait for.
 static enum MHD_Result come(struct call *c)
 {
@@ -146,7 +137,9 @@ static enum MHD_Result come(struct call *c)
     c->state = CALL_WAITING;
     enum err e = waiting_until(c->desk->waiting, c->connection,
                                c->came_us + (int64_t)(c->latency * 1e6));
-    return e == OK ? MHD_YES : stopping(c, e) ? MHD_NO : answer(c);
+    if (e == ERR_ORDER) // the server stops
+        return MHD_NO;
+    return e ? answer(c) : MHD_YES;
 }
 
 static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *path,
@@ -196,44 +189,6 @@ static unsigned raise_limit(void)
     return n < CONNECTIONS ? (unsigned)n : CONNECTIONS;
 }
 
-static int bind_to(const struct addrinfo *a)
-{
-    int on = 1, fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
-        return fd;
-    int saved = errno;
-    close(fd);
-    errno = saved;
-    return -1;
-}
-
-static enum err open_socket(struct server *s, const struct settings *set, struct buf *why)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
-    char port[16];
-    snprintf(port, sizeof port, "%u", set->port);
-    int failure = getaddrinfo(set->host, port, &hints, &found);
-    if (failure) {
-        buf_addf(why, "--listen %s: %s", set->host, gai_strerror(failure));
-        return ERR_NET;
-    }
-    s->fd = bind_to(found);
-    freeaddrinfo(found);
-    if (s->fd < 0) {
-        buf_addf(why, "--listen %s:%u: %s", set->host, set->port, strerror(errno));
-        return ERR_NET;
-    }
-    struct sockaddr_storage at = {0};
-    socklen_t n = sizeof at;
-    getsockname(s->fd, (struct sockaddr *)&at, &n);
-    s->port = ntohs(at.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&at)->sin6_port
-                                             : ((struct sockaddr_in *)&at)->sin_port);
-    return OK;
-}
-
 static enum err open_desk(struct desk *d, const struct settings *s, struct buf *why)
 {
     d->settings = s;
@@ -269,7 +224,7 @@ enum err server_start(const struct settings *set, struct server **out, struct bu
         e = open_desk(&s->desk, set, why);
     }
     if (!e)
-        e = open_socket(s, set, why);
+        e = listener_open(set->host, set->port, &s->fd, &s->port, why);
     if (!e && !(s->daemon = start_daemon(s, set->threads))) {
         buf_add_str(why, "the HTTP server did not start");
         e = ERR_NET;

@@ -1,4 +1,4 @@
-// catalogue_answer.c - countTokens and the list of models; see answer.h.
+// answer_models.c - countTokens and the list of models; see answer.h.
 #include <stdio.h>
 
 #include "emulator/answer.h"
