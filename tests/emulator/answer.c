@@ -175,6 +175,19 @@ static void write_unary(const struct plan *p, struct reply *r)
     writer_close(&w);
 }
 
+// As recorded: without the "data: " of events, and over several lines.
+static void write_cancelled(struct writer *w)
+{
+    w->one_line = false;
+    write_begin(w, NULL, '{');
+    write_begin(w, "error", '{');
+    write_int(w, "code", 499);
+    write_cstr(w, "message", "The operation was cancelled.");
+    write_cstr(w, "status", "CANCELLED");
+    write_end(w, '}');
+    write_end(w, '}');
+}
+
 static void write_stream(const struct plan *p, struct reply *r)
 {
     bool sse = p->a->form == FORM_SSE,
@@ -183,9 +196,12 @@ static void write_stream(const struct plan *p, struct reply *r)
     writer_open(&w, &r->body, sse);
     buf_add_str(&w.text, sse ? "data: " : "[");
     write_response(&w, p, true, !apart);
-    if (apart) {
+    w.follows = false;
+    if (apart && p->shape->spoil == SPOIL_STREAM) {
+        buf_add_str(&w.text, sse ? "\r\n\r\n" : "\n,\r\n");
+        write_cancelled(&w);
+    } else if (apart) {
         buf_add_str(&w.text, sse ? "\r\n\r\ndata: " : "\n,\r\n");
-        w.follows = false;
         write_response(&w, p, false, true);
     }
     buf_add_str(&w.text, sse ? "\r\n\r\n" : "\n]");

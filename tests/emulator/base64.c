@@ -1,8 +1,6 @@
 // base64.c - see base64.h.
 #include "emulator/base64.h"
 
-#include <string.h>
-
 #define ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 static const char standard[] = ALPHABET "+/";
 static const char for_urls[] = ALPHABET "-_";
@@ -50,9 +48,12 @@ bool base64_valid(struct span text, size_t *size)
         return false;
     while (pad < 2 && text.ptr[text.len - 1 - pad] == '=')
         pad++;
-    for (size_t i = 0; i < text.len - pad; i++)
-        if (text.ptr[i] == '\0' || !strchr(standard, text.ptr[i]))
+    for (size_t i = 0; i < text.len - pad; i++) {
+        unsigned char c = (unsigned char)text.ptr[i], letter = c | 0x20;
+        if (!(letter >= 'a' && letter <= 'z') && !(c >= '0' && c <= '9') && c != '+' &&
+            c != '/')
             return false;
+    }
     if (size)
         *size = text.len / 4 * 3 - pad;
     return true;

@@ -37,7 +37,8 @@ enum spoil {
     SPOIL_WEBP,
     SPOIL_BASE64,
     SPOIL_JSON,
-    SPOIL_HUGE
+    SPOIL_HUGE,
+    SPOIL_STREAM // an error after the first of a stream
 };
 
 enum wire {

@@ -160,6 +160,7 @@ const struct fault fault_table[] = {
     ANSWER("two_images", .twice = true),
     ANSWER("thought_image", .thought_only = true),
     ANSWER("huge_text", .spoil = SPOIL_HUGE, .text = true),
+    ANSWER("mid_stream", .spoil = SPOIL_STREAM, .text = true),
     ANSWER("jpeg", .spoil = SPOIL_JPEG),
     ANSWER("webp", .spoil = SPOIL_WEBP),
     ANSWER("cut_image", .spoil = SPOIL_CUT),

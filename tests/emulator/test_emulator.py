@@ -215,6 +215,7 @@ class Requests(unittest.TestCase):
         self.assertIn({"modality": "IMAGE", "tokenCount": 258},
                       answer.json()["usageMetadata"]["promptTokensDetails"])
         good(answer)
+        good(ask("image/png", "iVBORw0K" * (1 << 20)))  # 8 MB
         self.assertEqual(ask("image/jpg", "iVBORw0KGgo=").status, 400)
         self.assertIn("Base64 decoding failed", ask("image/png", "iVB*").error()["message"])
 
@@ -282,9 +283,8 @@ class Limits(unittest.TestCase):
             start = time.monotonic()
             e.generate("x [[latency:600ms]]")
             self.assertGreaterEqual(time.monotonic() - start, 0.6)
-            start = time.monotonic()
-            e.generate("x [[latency:0]]")
-            self.assertLess(time.monotonic() - start, 0.15)
+            none = (e.generate("x [[latency:0]]").headers["Server-Timing"] for _ in range(5))
+            self.assertLess(min(float(timing.split("=")[1]) for timing in none), 150)
 
 
 class Load(unittest.TestCase):
@@ -305,7 +305,7 @@ class Load(unittest.TestCase):
 
     def test_a_thousand_at_once(self):
         image, signature = 1 << 20, 256 << 10
-        with Emulator("--latency", "1.5s", "--size", "64", "--bytes", str(image),
+        with Emulator("--latency", "2.5s", "--size", "64", "--bytes", str(image),
                       "--thought-signature", str(signature)) as e:
             sockets = self.open_calls(e, "number {}")
             at_least = self.CALLS * (image * 4 // 3 + signature)

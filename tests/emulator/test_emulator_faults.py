@@ -53,7 +53,7 @@ BLOCKS = {"block_safety": "SAFETY", "block_prohibited": "PROHIBITED_CONTENT",
 OTHERS = {"array_error", "502", "html", "empty_body", "no_candidates", "empty_candidates",
           "two_images", "thought_image", "huge_text", "jpeg", "webp", "cut_image",
           "corrupt_image", "bad_base64", "bad_json", "cut_header", "cut_body", "stall",
-          "hang_body"}
+          "hang_body", "mid_stream"}
 
 
 class Faults(unittest.TestCase):
@@ -172,6 +172,17 @@ class Faults(unittest.TestCase):
         empty = self.ask("empty_body")
         self.assertEqual((empty.status, empty.body), (200, b""))
         self.assertEqual(self.ask("array_error").json()[0]["error"]["code"], 500)
+
+    def test_errors_in_the_middle_of_a_stream(self):
+        def stream(query):
+            return self.emulator.generate("x [[fault:mid_stream]]", query=query,
+                                          method="streamGenerateContent").body.decode()
+        first, error = stream("?alt=sse").strip().split("\r\n\r\n")
+        self.assertIn("candidates", json.loads(first[6:]))
+        self.assertTrue(error.startswith('{\n  "error": {\n'))
+        self.assertEqual(json.loads(error)["error"]["code"], 499)
+        self.assertEqual([list(x)[0] for x in json.loads(stream(""))], ["candidates", "error"])
+        good(self.ask("mid_stream"))  # nothing of the kind without a stream
 
     def raw(self, name):
         with open_socket(self.emulator) as s:
