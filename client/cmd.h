@@ -1,0 +1,112 @@
+// cmd.h - what the genfarm commands share: options, connection, words for people.
+#ifndef CLIENT_CMD_H
+#define CLIENT_CMD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/catalogue.h"
+#include "broker/job.h"
+#include "client/collect.h"
+#include "client/input.h"
+#include "client/session.h"
+#include "common/opt.h"
+
+enum { EXIT_DONE = 0, EXIT_CANNOT = 1, EXIT_USAGE = 2, EXIT_JOBS = 3, EXIT_QUOTA = 4,
+       EXIT_INTERRUPTED = 130 };
+
+enum cmd_group { // of options
+    CMD_CONNECT = 1,
+    CMD_INPUT = 2, // files, and what jobs are made of them
+    CMD_OUTPUT = 4,
+    CMD_FARM = 8,  // of run
+    CMD_WATCH = 16,
+    CMD_JSON = 32,
+    CMD_SHEET = 64,
+};
+
+struct cmd;
+struct command {
+    const char *name, *words, *help; // words: "INPUT..."
+    unsigned groups;
+    unsigned least, most; // words wanted
+    int (*run)(struct cmd *c);
+};
+
+struct cmd {
+    const struct command *command;
+    struct opt_strs words;
+    bool help;
+    // CMD_CONNECT
+    const char *redis, *ca_file, *queue;
+    bool redis_given; // by flag or environment
+    // CMD_INPUT
+    const char *format, *batch, *on_unknown, *catalogue_path;
+    const char *texts[16]; // values of the jobs' options, as they stand in the table
+    bool skip_bad;
+    uint64_t count;
+    double keep;
+    // CMD_OUTPUT, CMD_FARM, CMD_WATCH, CMD_SHEET
+    const char *output, *resume, *limit, *key_file, *base_url, *verify, *after;
+    bool ordered, json, no_sheet, quiet;
+    uint64_t workers, concurrency, columns, cell;
+    // made of them
+    struct catalogue *catalogue;
+    struct job defaults;
+    struct buf why;
+};
+
+// Says it on stderr, after "genfarm: ", and returns the status.
+int cmd_say(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int cmd_fail(const struct cmd *c, enum err e); // says c->why or the error's text
+MUST_USE enum err cmd_read(struct cmd *c, int argc, char *const argv[]);
+void cmd_help(FILE *out, const struct command *command);
+void cmd_free(struct cmd *c);
+MUST_USE enum err cmd_connect(struct cmd *c, const char *url, const char *queue,
+                              struct session **out);
+void cmd_catch_signals(struct session *s); // Ctrl-C interrupts the session; again: leaves at once
+
+// --- cmd_jobs.c ------------------------------------------------------------------------------
+
+// Catalogue, and the defaults from the options. Says what is wrong; 0 or an exit status.
+int cmd_defaults(struct cmd *c);
+// Reads all words as inputs and checks every job. 0, or an exit status: then nothing may be sent.
+int cmd_inputs(struct cmd *c, struct inputs **out);
+// The batch's name and the options kept with it, then all of the jobs. 0 or an exit status.
+int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
+                      struct span batch);
+// The catalogue's estimate for all jobs; `unpriced`: how many it has no price for.
+int64_t cmd_estimate(const struct cmd *c, const struct inputs *in, size_t *unpriced);
+
+// --- cmd_follow.c ------------------------------------------------------------------------------
+
+struct cmd_follow { // {0} is a valid beginning
+    struct span batch;
+    const char *folder;  // DIR/BATCH; NULL: nothing is saved
+    bool resume;         // the folder may be there
+    uint64_t after;
+    bool stop_blocked;
+    void (*idle)(void *ctx);
+    void *ctx;
+};
+// Follows the batch to its end, with progress, events as JSON or results in order, then writes
+// the folder's files. Returns an exit status.
+int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *f,
+               struct collect_result *r);
+void cmd_show_usd(struct buf *out, int64_t micro);
+
+int cmd_run(struct cmd *c);
+int cmd_submit(struct cmd *c);
+int cmd_watch(struct cmd *c);
+int cmd_collect(struct cmd *c);
+int cmd_status(struct cmd *c);
+int cmd_list(struct cmd *c);
+int cmd_workers(struct cmd *c);
+int cmd_cancel(struct cmd *c);
+int cmd_retry(struct cmd *c);
+int cmd_pause(struct cmd *c);
+int cmd_resume(struct cmd *c);
+int cmd_preview(struct cmd *c);
+int cmd_sheet(struct cmd *c);
+int cmd_doctor(struct cmd *c);
+#endif

@@ -1,0 +1,290 @@
+// cmd_follow.c - watching and collecting: what run, watch and collect have in common.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cmd.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/text.h"
+
+#define PROGRESS_MS 1000 // between progress events of --json
+
+struct follow {
+    struct cmd *cmd;
+    const struct cmd_follow *what;
+    struct progress *progress;
+    struct output *output;
+    char last_id[32];
+    int64_t told_ms;
+};
+
+void cmd_show_usd(struct buf *out, int64_t micro)
+{
+    buf_addf(out, "$%lld.%04lld", (long long)(micro / 1000000), (long long)(micro / 100 % 10000));
+}
+
+// --- What is printed -----------------------------------------------------------------------------
+
+static void print_json(struct json_object *o)
+{
+    struct buf line = {.max = 1u << 20};
+    if (o)
+        json_write(&line, o);
+    json_object_put(o);
+    if (line.len && !line.err)
+        printf("%s\n", buf_str(&line));
+    buf_free(&line);
+}
+
+static void print_progress(struct follow *f)
+{
+    if (f->last_id[0])
+        print_json(progress_json(f->progress, clock_mono_ms(), f->what->batch,
+                                 span_of(f->last_id)));
+    f->told_ms = clock_mono_ms();
+}
+
+static void print_ordered(struct follow *f)
+{
+    struct buf line = {.max = 1u << 21};
+    while (output_next_ordered(f->output, &line)) {
+        printf("%s\n", buf_str(&line));
+        buf_clear(&line);
+    }
+    buf_free(&line);
+}
+
+// One line of words for what is worth a person's look; a terminal gets them above its bar.
+static void print_words(struct follow *f, const struct event *e)
+{
+    bool tell = e->type == EVENT_FAILED || e->type == EVENT_UNKNOWN || e->type == EVENT_BLOCKED ||
+                e->type == EVENT_UNBLOCKED || e->type == EVENT_REOPENED;
+    if (!tell)
+        return;
+    struct buf id = {.max = 4096}, message = {.max = 4096};
+    text_show(&id, e->type == EVENT_BLOCKED || e->type == EVENT_UNBLOCKED ? e->group : e->id, 80);
+    text_show(&message, e->message, 160);
+    progress_hide(f->progress);
+    fprintf(stderr, "%s %s", event_name(e->type), buf_str(&id));
+    if (e->type != EVENT_UNBLOCKED && e->type != EVENT_REOPENED)
+        fprintf(stderr, ": %s%s%s", code_name(e->code), message.len ? ": " : "", buf_str(&message));
+    fputc('\n', stderr);
+    buf_free(&id);
+    buf_free(&message);
+}
+
+static void on_event(void *ctx, const struct event *e, struct span event_id)
+{
+    struct follow *f = ctx;
+    snprintf(f->last_id, sizeof f->last_id, "%.*s", (int)event_id.len, event_id.ptr);
+    if (f->cmd->json) {
+        if (e->type == EVENT_BATCH_DONE)
+            print_progress(f);
+        print_json(event_json(e, f->what->batch, event_id));
+        if (clock_mono_ms() - f->told_ms >= PROGRESS_MS)
+            print_progress(f);
+    } else {
+        print_words(f, e);
+        if (f->cmd->ordered && f->output)
+            print_ordered(f);
+    }
+}
+
+static void on_idle(void *ctx)
+{
+    struct follow *f = ctx;
+    fflush(stdout);
+    if (f->what->idle)
+        f->what->idle(f->what->ctx);
+}
+
+// --- The end -------------------------------------------------------------------------------------
+
+static void finish_folder(struct follow *f, const struct collect_batch *b,
+                          const struct collect_result *r, struct cmd *c, int *status)
+{
+    struct json_object *options = NULL;
+    struct span model = {0};
+    if (b->options.len && json_read(buf_span(&b->options), &options, NULL) != OK)
+        options = NULL;
+    json_get_str(options, "model", &model);
+    struct output_summary s = {.submitted_ms = b->created_ms,
+                               .ended_ms = clock_wall_ms(),
+                               .model = model,
+                               .options = options,
+                               .possible_double_bill = r->possible_double_bill,
+                               .interrupted = !r->ended};
+    errno = 0;
+    enum err e = output_finish(f->output, &s);
+    if (e != OK)
+        *status = cmd_say(EXIT_CANNOT, "%s: %s", output_folder(f->output),
+                          errno ? strerror(errno) : err_text(e));
+    json_object_put(options);
+    (void)c;
+}
+
+static void sum_up(const struct follow *f, const struct collect_result *r, double seconds)
+{
+    struct buf line = {.max = 1024};
+    buf_addf(&line, "%lld completed, %lld failed, %lld cancelled of %lld; ",
+             (long long)r->completed, (long long)r->failed, (long long)r->cancelled,
+             (long long)r->total);
+    cmd_show_usd(&line, r->cost_micro);
+    if (r->possible_double_bill > 0)
+        buf_addf(&line, "; %lld calls may have been billed twice",
+                 (long long)r->possible_double_bill);
+    if (seconds > 0)
+        buf_addf(&line, "; %.1f s", seconds);
+    cmd_say(0, "%s", buf_str(&line));
+    if (r->images_gone > 0)
+        cmd_say(0, "%u jobs completed, but their images are no longer where they were stored",
+                r->images_gone);
+    buf_free(&line);
+    (void)f;
+}
+
+static int status_of(const struct cmd *c, const struct collect_result *r, enum err e)
+{
+    if (e == ERR_CANCELLED)
+        return EXIT_INTERRUPTED;
+    if (e != OK)
+        return cmd_fail(c, e);
+    if (r->blocked && !r->ended)
+        return r->code == CODE_QUOTA_EXHAUSTED || r->code == CODE_BUDGET ? EXIT_QUOTA : EXIT_CANNOT;
+    if (r->images_gone > 0)
+        return EXIT_CANNOT;
+    return r->failed + r->cancelled > 0 ? EXIT_JOBS : EXIT_DONE;
+}
+
+// --- Following -----------------------------------------------------------------------------------
+
+static enum err open_folder(struct follow *f, struct session *s, const struct collect_batch *b)
+{
+    struct output_options o = {.folder = f->what->folder,
+                               .batch = f->what->batch,
+                               .total = (uint32_t)b->total,
+                               .resume = f->what->resume};
+    errno = 0;
+    enum err e = output_open(&o, &f->output, &f->cmd->why);
+    if (e == OK)
+        e = collect_inputs(s, f->what->batch, f->output);
+    if (e != OK && f->cmd->why.len == 0)
+        buf_addf(&f->cmd->why, "%s: %s", o.folder, errno ? strerror(errno) : err_text(e));
+    return e;
+}
+
+static void start_progress(struct follow *f)
+{
+    if (!f->output)
+        return;
+    struct output_counts n = output_counts(f->output);
+    progress_start_from(f->progress, n.completed, n.failed, n.cancelled, n.cost_micro);
+}
+
+static int follow(struct follow *f, struct session *s, const struct collect_batch *b,
+                  struct collect_result *r)
+{
+    struct cmd *c = f->cmd;
+    uint64_t after = f->what->after;
+    if (f->output && output_counts(f->output).last_event > after)
+        after = output_counts(f->output).last_event;
+    struct collect_options o = {.batch = f->what->batch,
+                                .after = after,
+                                .output = f->output,
+                                .progress = f->progress,
+                                .stop_blocked = f->what->stop_blocked,
+                                .event = on_event,
+                                .idle = on_idle,
+                                .ctx = f};
+    int64_t began = clock_mono_ms();
+    start_progress(f);
+    if (c->ordered && f->output && !c->json)
+        print_ordered(f);
+    enum err e = collect(s, &o, r, &c->why);
+    if (r->ended)
+        progress_end(f->progress, clock_mono_ms());
+    else
+        progress_hide(f->progress);
+    int status = status_of(c, r, e);
+    if (f->output && e != ERR_IO && e != ERR_FULL)
+        finish_folder(f, b, r, c, &status);
+    if (!c->quiet && (e == OK || e == ERR_CANCELLED) && r->ended)
+        sum_up(f, r, (double)(clock_mono_ms() - began) / 1000);
+    return status;
+}
+
+int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
+               struct collect_result *r)
+{
+    struct follow f = {.cmd = c, .what = what};
+    struct collect_batch b = {0};
+    *r = (struct collect_result){0};
+    enum err e = collect_status(s, what->batch, &b);
+    if (e == ERR_MISSING)
+        buf_addf(&c->why, "there is no batch %.*s in this queue (or it has expired)",
+                 (int)what->batch.len, what->batch.ptr);
+    if (e == OK && what->folder)
+        e = open_folder(&f, s, &b);
+    f.progress = e == OK ? progress_new(c->json ? NULL : stderr, (uint32_t)b.total) : NULL;
+    if (e == OK && !f.progress)
+        e = ERR_NOMEM;
+    int status = e == OK ? follow(&f, s, &b, r) : cmd_fail(c, e);
+    progress_free(f.progress);
+    output_free(f.output);
+    collect_batch_free(&b);
+    buf_free(&r->message);
+    r->message = (struct buf){0};
+    return status;
+}
+
+// --- watch and collect -----------------------------------------------------------------------------
+
+static bool read_after(struct cmd *c, uint64_t *after)
+{
+    struct span s = span_of(c->after);
+    if (s.len > 2 && memcmp(s.ptr + s.len - 2, "-0", 2) == 0)
+        s.len -= 2;
+    *after = 0;
+    return !c->after || text_uint(s, 0, UINT32_MAX, after) == OK;
+}
+
+int cmd_watch(struct cmd *c)
+{
+    struct session *s = NULL;
+    struct collect_result r;
+    struct cmd_follow f = {.batch = span_of(c->words.at[0])};
+    if (!job_name_ok(f.batch))
+        return cmd_say(EXIT_USAGE, "%.100s: no batch has such a name", c->words.at[0]);
+    if (!read_after(c, &f.after))
+        return cmd_say(EXIT_USAGE, "--after %.100s: must be an event's id, as 17-0", c->after);
+    enum err e = cmd_connect(c, c->redis, c->queue, &s);
+    if (e != OK)
+        return cmd_fail(c, e);
+    cmd_catch_signals(s);
+    int status = cmd_follow(c, s, &f, &r);
+    session_close(s);
+    return status;
+}
+
+int cmd_collect(struct cmd *c)
+{
+    struct session *s = NULL;
+    struct collect_result r;
+    char folder[4096];
+    struct cmd_follow f = {.batch = span_of(c->words.at[0]), .folder = folder, .resume = true};
+    if (!job_name_ok(f.batch))
+        return cmd_say(EXIT_USAGE, "%.100s: no batch has such a name", c->words.at[0]);
+    snprintf(folder, sizeof folder, "%s/%s", c->output, c->words.at[0]);
+    f.resume = access(folder, F_OK) == 0;
+    enum err e = cmd_connect(c, c->redis, c->queue, &s);
+    if (e != OK)
+        return cmd_fail(c, e);
+    cmd_catch_signals(s);
+    int status = cmd_follow(c, s, &f, &r);
+    if (r.ended)
+        cmd_say(0, "images and manifest are in %s", folder);
+    session_close(s);
+    return status;
+}

@@ -1,0 +1,162 @@
+// cmd_options.c - the options of the commands, in groups.
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cmd.h"
+#include "client/input.h"
+
+#define TABLE 64
+
+struct builder {
+    struct opt *table;
+    size_t n;
+};
+
+static void add(struct builder *b, const struct opt *all, size_t n)
+{
+    memcpy(b->table + b->n, all, n * sizeof *all);
+    b->n += n;
+}
+#define ADD(b, ...)                                     \
+    do {                                                \
+        const struct opt all[] = {__VA_ARGS__};         \
+        add(b, all, sizeof all / sizeof *all);          \
+    } while (0)
+
+static void connect_options(struct builder *b, struct cmd *c)
+{
+    ADD(b, {.type = OPT_GROUP, .help = "The farm"},
+        {"redis", 0, OPT_STR, &c->redis, "URL", NULL, "GENFARM_REDIS_URL,REDIS_URL",
+         "the server (redis://127.0.0.1:6379/0; run: one of its own)", 0, 0},
+        {"redis-ca", 0, OPT_STR, &c->ca_file, "FILE", NULL, NULL,
+         "certificates to trust for rediss:// (the system's)", 0, 0},
+        {"queue", 0, OPT_STR, &c->queue, "NAME", "default", "GENFARM_QUEUE", "the queue", 0, 0});
+}
+
+// The names of struct job's members that have an option of their own, in the order of c->texts.
+static void job_options(struct builder *b, struct cmd *c)
+{
+    static const char *const all[][3] = {
+        {"model", "NAME", "the model, or its alias (the catalogue's default)"},
+        {"aspect-ratio", "W:H", "1:1, 16:9, ... (the model's own choice)"},
+        {"image-size", "SIZE", "512, 1K, 2K or 4K, as the model allows"},
+        {"negative", "TEXT", "what must not be in the picture"},
+        {"seed", "N", "a seed, as far as the model honours it"},
+        {"temperature", "T", "0 to 2"},
+        {"user", "ID", "on whose behalf; users share the farm fairly"},
+        {"priority", "P", "high, normal or low"},
+        {"lane", "LANE", "standard, flex (cheaper, slower) or priority"},
+        {"max-attempts", "N", "calls that may fail before a job does (5)"},
+        {"timeout", "SECONDS", "for one call (180; 600 at 4K)"},
+        {"deadline", "SECONDS", "for a job in all, from its submission (none)"},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        ADD(b, {all[i][0], 0, OPT_STR, &c->texts[i], all[i][1], NULL,
+                i == 0 ? "GEMINI_MODEL" : NULL, all[i][2], 0, 0});
+}
+
+static void input_options(struct builder *b, struct cmd *c)
+{
+    ADD(b, {.type = OPT_GROUP, .help = "Jobs"},
+        {"format", 0, OPT_STR, &c->format, "NAME", NULL, NULL,
+         "of the inputs: json, jsonl, ndjson, csv, tsv, txt (by the file's name)", 0, 0},
+        {"batch", 0, OPT_STR, &c->batch, "ID", NULL, NULL, "a name for the batch", 0, 0},
+        {"count", 0, OPT_UINT, &c->count, "N", "1", NULL, "images of each prompt", 1,
+         JOB_MAX_SAMPLES},
+        {"skip-bad", 0, OPT_FLAG, &c->skip_bad, NULL, NULL, NULL,
+         "go on without bad entries, which are written to a rejects file", 0, 0});
+    job_options(b, c);
+    ADD(b,
+        {"on-unknown", 0, OPT_STR, &c->on_unknown, "HOW", "retry", NULL,
+         "retry or fail a call whose answer was lost and may be billed", 0, 0},
+        {"keep", 0, OPT_SECONDS, &c->keep, "TIME", "7d", NULL,
+         "how long the queue remembers the batch after its end", 60, 86400. * 365},
+        {"catalogue", 0, OPT_STR, &c->catalogue_path, "FILE", NULL, NULL,
+         "models and prices, instead of the built-in ones", 0, 0});
+}
+
+static void farm_options(struct builder *b, struct cmd *c)
+{
+    ADD(b, {.type = OPT_GROUP, .help = "Workers"},
+        {"workers", 0, OPT_UINT, &c->workers, "N", "1", NULL, "worker processes", 1, 64},
+        {"concurrency", 0, OPT_UINT, &c->concurrency, "N", "8", NULL,
+         "calls in flight, of each worker", 1, 10000},
+        {"limit", 0, OPT_STR, &c->limit, "SPEC", NULL, NULL,
+         "farm-wide limit of each model: rpm=600, req=100/1s", 0, 0},
+        {"api-key-file", 0, OPT_STR, &c->key_file, "FILE", NULL, NULL,
+         "the Gemini key (else GOOGLE_API_KEY, then GEMINI_API_KEY)", 0, 0},
+        {"gemini-base-url", 0, OPT_STR, &c->base_url, "URL", NULL, "GOOGLE_GEMINI_BASE_URL",
+         "the Gemini endpoint", 0, 0},
+        {"verify", 0, OPT_STR, &c->verify, "HOW", NULL, NULL,
+         "how far images are checked: full, crc, none (full)", 0, 0},
+        {"resume", 0, OPT_STR, &c->resume, "BATCH_DIR", NULL, NULL,
+         "finish a run that was interrupted", 0, 0},
+        {"no-sheet", 0, OPT_FLAG, &c->no_sheet, NULL, NULL, NULL, "make no contact sheet", 0, 0});
+}
+
+static void fill(struct cmd *c, const struct command *command, struct opt *table)
+{
+    struct builder b = {table, 0};
+    memset(table, 0, TABLE * sizeof *table);
+    if (command->groups & CMD_INPUT)
+        input_options(&b, c);
+    if (command->groups & CMD_FARM)
+        farm_options(&b, c);
+    if (command->groups & (CMD_OUTPUT | CMD_WATCH | CMD_JSON))
+        ADD(&b, {.type = OPT_GROUP, .help = "Results"});
+    if (command->groups & CMD_OUTPUT)
+        ADD(&b,
+            {"output", 'o', OPT_STR, &c->output, "DIR", "genfarm-output", NULL,
+             "where DIR/BATCH is made", 0, 0},
+            {"ordered", 0, OPT_FLAG, &c->ordered, NULL, NULL, NULL,
+             "print results on stdout in input order", 0, 0});
+    if (command->groups & CMD_WATCH)
+        ADD(&b, {"after", 0, OPT_STR, &c->after, "EVENT_ID", NULL, NULL,
+                 "begin after this event", 0, 0});
+    if (command->groups & CMD_JSON)
+        ADD(&b, {"json", 0, OPT_FLAG, &c->json, NULL, NULL, NULL, "JSON Lines on stdout", 0, 0});
+    if (command->groups & CMD_SHEET)
+        ADD(&b,
+            {"output", 'o', OPT_STR, &c->output, "FILE", NULL, NULL,
+             "the PNG to write (DIR/contact_sheet.png)", 0, 0},
+            {"columns", 0, OPT_UINT, &c->columns, "N", "0", NULL, "cells in a row (0: by itself)",
+             0, 100},
+            {"cell", 0, OPT_UINT, &c->cell, "PIXELS", "192", NULL, "longest side of a picture", 32,
+             1024});
+    if (command->groups & CMD_CONNECT)
+        connect_options(&b, c);
+    ADD(&b, {"help", 'h', OPT_FLAG, &c->help, NULL, NULL, NULL, "show this", 0, 0});
+}
+
+void cmd_help(FILE *out, const struct command *command)
+{
+    struct cmd none = {0};
+    struct opt table[TABLE];
+    fill(&none, command, table);
+    fprintf(out, "usage: genfarm %s %s[options]\n\n%s.\n\n", command->name, command->words,
+            command->help);
+    opt_help(out, table);
+}
+
+enum err cmd_read(struct cmd *c, int argc, char *const argv[])
+{
+    struct opt table[TABLE];
+    fill(c, c->command, table);
+    enum err e = opt_read(table, argc, argv, &c->words, &c->why);
+    if (e != OK || c->help)
+        return e;
+    c->redis_given = c->redis != NULL;
+    if (!c->redis)
+        c->redis = "redis://127.0.0.1:6379/0";
+    bool resumed = c->resume != NULL;
+    if (c->words.n < (resumed ? 0 : c->command->least) || c->words.n > c->command->most) {
+        buf_addf(&c->why, "%s wants %s; see genfarm %s --help", c->command->name,
+                 c->command->words[0] ? c->command->words : "no words", c->command->name);
+        return ERR_FORMAT;
+    }
+    if (c->queue && !job_name_ok(span_of(c->queue))) {
+        buf_addf(&c->why, "--queue %s: 1 to 100 of A-Z a-z 0-9 . _ -", c->queue);
+        return ERR_FORMAT;
+    }
+    return OK;
+}

@@ -1,0 +1,73 @@
+// cmd_preview.c - genfarm preview: what would be sent, and what it would cost.
+#include <json-c/json.h>
+
+#include "broker/request.h"
+#include "client/cmd.h"
+#include "common/json.h"
+
+static void show_json(const struct input_entry *entry, const struct job *job, struct span prompt,
+                      struct span body)
+{
+    struct json_object *o = json_object_new_object(), *request = NULL;
+    struct buf line = {.max = 8u << 20};
+    json_put_str(o, "id", entry->id);
+    json_put_str(o, "model", job->model);
+    json_put_str(o, "prompt", prompt);
+    if (json_read(body, &request, NULL) == OK)
+        json_put(o, "request", request);
+    if (o)
+        json_write(&line, o);
+    printf("%s\n", buf_str(&line));
+    json_object_put(o);
+    buf_free(&line);
+}
+
+static void show(const struct cmd *c, const struct input_entry *entry, const struct job *job)
+{
+    struct buf prompt = {.max = 2 * JOB_MAX_BYTES}, body = {.max = 4u << 20}, path = {.max = 1024};
+    job_compose(&prompt, job);
+    request_body(&body, job);
+    request_path(&path, job->model);
+    if (c->json)
+        show_json(entry, job, buf_span(&prompt), buf_span(&body));
+    else
+        printf("--- %.*s (%s:%u)\n%s\n\nPOST %s\n%s\n\n", (int)entry->id.len, entry->id.ptr,
+               entry->file, entry->line, buf_str(&prompt), buf_str(&path), buf_str(&body));
+    buf_free(&prompt);
+    buf_free(&body);
+    buf_free(&path);
+}
+
+static void sum_up(const struct cmd *c, const struct inputs *in)
+{
+    size_t unpriced;
+    struct buf usd = {.max = 64};
+    cmd_show_usd(&usd, cmd_estimate(c, in, &unpriced));
+    cmd_say(0, "%zu calls, about %s", inputs_count(in), buf_str(&usd));
+    if (unpriced > 0)
+        cmd_say(0, "and %zu calls of models the catalogue has no price for", unpriced);
+    buf_free(&usd);
+}
+
+int cmd_preview(struct cmd *c)
+{
+    struct inputs *in = NULL;
+    int status = cmd_defaults(c);
+    if (status == 0)
+        status = cmd_inputs(c, &in);
+    if (status != 0)
+        return status;
+    for (size_t i = 0; i < inputs_count(in); i++) {
+        struct input_entry entry = inputs_at(in, i);
+        struct job job;
+        if (job_decode(&job, entry.map, NULL) != OK)
+            continue;
+        const struct model *m = catalogue_find(c->catalogue, job.model);
+        if (m)
+            job.model = model_name(m);
+        show(c, &entry, &job);
+    }
+    sum_up(c, in);
+    inputs_free(in);
+    return EXIT_DONE;
+}

@@ -1,0 +1,394 @@
+// collect.c - see collect.h.
+#include "client/collect.h"
+
+#include <ev.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "client/fetch.h"
+#include "common/clock.h"
+
+#define READ      500  // events at once
+#define PENDING   1000 // events that wait for their images at most
+#define FETCHES   16   // under way at once
+#define BLOCK_S   1.0
+#define IDLE_S    0.2
+#define PATIENCE  60.0 // seconds without Redis
+#define MAX_EVENT (1u << 20)
+
+struct item { // one event on its way
+    TAILQ_ENTRY(item) link;
+    struct collector *of;
+    struct buf bytes, id;
+    struct event event;
+    uint64_t number;
+    enum { WAITING, FETCHING, READY } state;
+    bool gone; // its images are
+};
+
+struct collector {
+    struct session *session;
+    const struct collect_options *options;
+    struct collect_result *result;
+    TAILQ_HEAD(, item) items;
+    unsigned pending, fetching;
+    uint64_t read;       // number of the last event that was read
+    uint64_t known_last; // of the batch, when it was asked last
+    bool reading, moved;
+    enum err err;
+    double away_since; // seconds; 0: Redis is there
+    ev_timer timer;
+    struct buf *why;
+};
+
+// --- Events ------------------------------------------------------------------------------------
+
+static enum err add(struct collector *c, const struct queue_event *ev)
+{
+    struct item *i = calloc(1, sizeof *i);
+    if (!i)
+        return ERR_NOMEM;
+    i->of = c;
+    i->bytes.max = MAX_EVENT;
+    i->id.max = 64;
+    i->number = ev->number;
+    buf_add(&i->bytes, ev->bytes);
+    buf_add(&i->id, ev->event_id);
+    TAILQ_INSERT_TAIL(&c->items, i, link);
+    c->pending++;
+    c->read = ev->number;
+    if (i->bytes.err || event_decode(&i->event, buf_span(&i->bytes)) != OK) {
+        buf_addf(c->why, "event %s of the batch cannot be read", buf_str(&i->id));
+        return ERR_FORMAT;
+    }
+    return OK;
+}
+
+static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_t n)
+{
+    struct collector *c = ctx;
+    c->reading = false;
+    c->moved = true;
+    if (e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY) {
+        if (c->away_since == 0)
+            c->away_since = (double)clock_mono_ms() / 1000;
+        return;
+    }
+    c->away_since = 0;
+    for (size_t i = 0; e == OK && i < n; i++)
+        e = add(c, &ev[i]);
+    if (e != OK && c->err == OK)
+        c->err = e;
+}
+
+static void read_more(struct collector *c)
+{
+    if (c->reading || c->pending > PENDING || !redis_ready(session_wait_redis(c->session)))
+        return;
+    c->reading = queue_events(session_waiter(c->session), c->options->batch, c->read, READ,
+                              BLOCK_S, on_events, c) == OK;
+}
+
+// --- Images ------------------------------------------------------------------------------------
+
+static void settle_item(struct item *i, enum err e)
+{
+    struct collector *c = i->of;
+    i->state = READY;
+    i->gone = e == ERR_MISSING || e == ERR_FORMAT;
+    if (e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY)
+        i->state = WAITING; // again, when Redis is back
+    else if (e != OK && !i->gone && c->err == OK) {
+        c->err = e;
+        buf_addf(c->why, "cannot save an image of %.*s: %s", (int)i->event.id.len, i->event.id.ptr,
+                 errno ? strerror(errno) : err_text(e));
+    }
+}
+
+static void on_fetched(void *ctx, enum err e)
+{
+    struct item *i = ctx;
+    i->of->fetching--;
+    i->of->moved = true;
+    settle_item(i, e);
+}
+
+static void fetch(struct collector *c, struct item *i)
+{
+    bool there = true;
+    enum err e = OK;
+    errno = 0;
+    if (c->options->output && i->event.type == EVENT_COMPLETED)
+        e = fetch_start(c->session, c->options->output, &i->event, on_fetched, i, &there);
+    if (e != OK || there) {
+        settle_item(i, e);
+        return;
+    }
+    i->state = FETCHING;
+    c->fetching++;
+}
+
+static void fetch_more(struct collector *c)
+{
+    struct item *i;
+    if (!redis_ready(session_redis(c->session)))
+        return;
+    TAILQ_FOREACH(i, &c->items, link) {
+        if (c->fetching >= FETCHES || c->err != OK)
+            return;
+        if (i->state == WAITING)
+            fetch(c, i);
+    }
+}
+
+// --- Telling -------------------------------------------------------------------------------------
+
+static void take_done(struct collect_result *r, const struct event *e)
+{
+    r->completed = e->completed;
+    r->failed = e->failed;
+    r->cancelled = e->cancelled;
+    r->total = e->total;
+    r->cost_micro = e->cost_micro;
+    r->possible_double_bill = e->possible_double_bill;
+}
+
+static void take_blocked(struct collector *c, const struct event *e)
+{
+    struct collect_result *r = c->result;
+    r->blocked = e->type == EVENT_BLOCKED;
+    r->code = e->code;
+    r->message.max = 4096;
+    buf_clear(&r->message);
+    buf_add(&r->message, e->message);
+}
+
+static void tell(struct collector *c, const struct item *i)
+{
+    const struct collect_options *o = c->options;
+    struct collect_result *r = c->result;
+    if (i->gone)
+        r->images_gone++;
+    if (o->output && !i->gone && c->err == OK) {
+        errno = 0;
+        c->err = output_event(o->output, &i->event, i->number);
+        if (c->err != OK)
+            buf_addf(c->why, "%s: %s", output_folder(o->output),
+                     errno ? strerror(errno) : err_text(c->err));
+    }
+    r->last = i->number;
+    if (o->progress)
+        progress_event(o->progress, &i->event, clock_mono_ms());
+    if (o->event)
+        o->event(o->ctx, &i->event, buf_span(&i->id));
+    r->ended = i->event.type == EVENT_BATCH_DONE;
+    if (i->event.type == EVENT_BATCH_DONE)
+        take_done(r, &i->event);
+    if (i->event.type == EVENT_BLOCKED || i->event.type == EVENT_UNBLOCKED)
+        take_blocked(c, &i->event);
+}
+
+static void item_free(struct collector *c, struct item *i)
+{
+    TAILQ_REMOVE(&c->items, i, link);
+    c->pending--;
+    buf_free(&i->bytes);
+    buf_free(&i->id);
+    free(i);
+}
+
+static void tell_ready(struct collector *c)
+{
+    struct item *i;
+    while (c->err == OK && (i = TAILQ_FIRST(&c->items)) && i->state == READY) {
+        tell(c, i);
+        item_free(c, i);
+    }
+}
+
+// --- The loop ------------------------------------------------------------------------------------
+
+static void on_idle(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)loop, (void)revents;
+    struct collector *c = t->data;
+    c->moved = true;
+    if (c->options->progress)
+        progress_draw(c->options->progress, clock_mono_ms());
+    if (c->options->idle)
+        c->options->idle(c->options->ctx);
+}
+
+static bool finished(const struct collector *c)
+{
+    const struct collect_result *r = c->result;
+    if (!TAILQ_EMPTY(&c->items))
+        return false;
+    return (r->ended && r->last >= c->known_last) || (r->blocked && c->options->stop_blocked);
+}
+
+static void check_away(struct collector *c)
+{
+    bool up = redis_ready(session_wait_redis(c->session));
+    double now = (double)clock_mono_ms() / 1000;
+    if (up)
+        c->away_since = 0;
+    else if (c->away_since == 0)
+        c->away_since = now;
+    else if (now - c->away_since > PATIENCE && c->err == OK) {
+        c->err = ERR_NET;
+        buf_addf(c->why, "Redis has not answered for %.0f seconds: %s", PATIENCE,
+                 redis_why(session_wait_redis(c->session)));
+    }
+}
+
+static enum err loop(struct collector *c)
+{
+    while (c->err == OK && !finished(c)) {
+        if (session_interrupted(c->session))
+            return ERR_CANCELLED;
+        c->moved = false;
+        read_more(c);
+        fetch_more(c);
+        tell_ready(c);
+        check_away(c);
+        if (c->err == OK && !finished(c))
+            (void)!session_wait(c->session, &c->moved); // interrupted is looked at above
+        tell_ready(c);
+    }
+    return c->err;
+}
+
+// Fetches under way point into their items: they end first.
+static void clear(struct collector *c)
+{
+    struct item *i;
+    while (c->fetching > 0 || c->reading)
+        ev_run(session_loop(c->session), EVRUN_ONCE);
+    while ((i = TAILQ_FIRST(&c->items)))
+        item_free(c, i);
+}
+
+enum err collect(struct session *s, const struct collect_options *o, struct collect_result *r,
+                 struct buf *why)
+{
+    struct collector c = {.session = s, .options = o, .result = r, .read = o->after, .why = why};
+    struct collect_batch b = {0};
+    *r = (struct collect_result){.last = o->after};
+    TAILQ_INIT(&c.items);
+    enum err e = collect_status(s, o->batch, &b);
+    if (e == ERR_MISSING)
+        buf_addf(why, "there is no batch %.*s in this queue (or it has expired)",
+                 (int)o->batch.len, o->batch.ptr);
+    if (e != OK) {
+        collect_batch_free(&b);
+        return e;
+    }
+    c.known_last = (uint64_t)b.last_event;
+    r->ended = b.done_ms > 0 && o->after >= c.known_last;
+    *r = (struct collect_result){.last = o->after,
+                                 .ended = r->ended,
+                                 .completed = b.completed,
+                                 .failed = b.failed,
+                                 .cancelled = b.cancelled,
+                                 .total = b.total,
+                                 .cost_micro = b.cost_micro,
+                                 .possible_double_bill = b.possible_double_bill};
+    collect_batch_free(&b);
+    ev_timer_init(&c.timer, on_idle, IDLE_S, IDLE_S);
+    c.timer.data = &c;
+    ev_timer_start(session_loop(s), &c.timer);
+    e = loop(&c);
+    clear(&c);
+    ev_timer_stop(session_loop(s), &c.timer);
+    return e;
+}
+
+// --- Status and inputs ---------------------------------------------------------------------------
+
+struct status_call {
+    bool done;
+    enum err err;
+    struct collect_batch *to;
+};
+
+static void on_status(void *ctx, enum err e, const struct queue_batch *b)
+{
+    struct status_call *c = ctx;
+    c->done = true;
+    c->err = e;
+    if (e != OK)
+        return;
+    *c->to = (struct collect_batch){.options = {.max = 1u << 20},
+                                    .user = {.max = JOB_MAX_NAME},
+                                    .total = b->total >= 0 ? b->total : b->in,
+                                    .in = b->in,
+                                    .open = b->open,
+                                    .completed = b->completed,
+                                    .failed = b->failed,
+                                    .cancelled = b->cancelled,
+                                    .cost_micro = b->cost_micro,
+                                    .possible_double_bill = b->possible_double_bill,
+                                    .created_ms = b->created_ms,
+                                    .done_ms = b->done_ms,
+                                    .last_event = b->last_event,
+                                    .sealed = b->sealed,
+                                    .paused = b->paused,
+                                    .cancelling = b->cancelling};
+    buf_add(&c->to->options, b->options);
+    buf_add(&c->to->user, b->user);
+}
+
+enum err collect_status(struct session *s, struct span batch, struct collect_batch *b)
+{
+    struct status_call c = {.to = b};
+    enum err e = queue_status(session_queue(s), batch, on_status, &c);
+    while (e == OK && !c.done)
+        ev_run(session_loop(s), EVRUN_ONCE);
+    return e == OK ? c.err : e;
+}
+
+void collect_batch_free(struct collect_batch *b)
+{
+    buf_free(&b->options);
+    buf_free(&b->user);
+}
+
+struct inputs_call {
+    bool done;
+    enum err err;
+    struct output *output;
+    const uint32_t *indexes;
+};
+
+static void on_inputs(void *ctx, enum err e, const struct span *inputs, size_t n)
+{
+    struct inputs_call *c = ctx;
+    struct span id, map;
+    c->done = true;
+    for (size_t i = 0; e == OK && i < n; i++)
+        if (inputs[i].len && job_input_read(inputs[i], &id, &map) == OK)
+            e = output_input(c->output, c->indexes[i], map);
+    c->err = e;
+}
+
+enum err collect_inputs(struct session *s, struct span batch, struct output *o)
+{
+    uint32_t indexes[READ], total = output_counts(o).total, next = 0;
+    enum err e = OK;
+    while (e == OK && next < total) {
+        size_t n = 0;
+        for (; next < total && n < READ; next++)
+            if (!output_has_input(o, next))
+                indexes[n++] = next;
+        struct inputs_call c = {.output = o, .indexes = indexes};
+        if (n > 0)
+            e = queue_inputs(session_queue(s), batch, n, indexes, on_inputs, &c);
+        while (e == OK && n > 0 && !c.done)
+            ev_run(session_loop(s), EVRUN_ONCE);
+        e = e == OK ? c.err : e;
+    }
+    return e;
+}

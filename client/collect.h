@@ -1,0 +1,51 @@
+// collect.h - follows a batch to its end: reads its events in order, brings each image to disk
+// before its event counts, and goes on through lost connections.
+#ifndef CLIENT_COLLECT_H
+#define CLIENT_COLLECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/event.h"
+#include "client/output.h"
+#include "client/progress.h"
+#include "client/session.h"
+#include "common/buf.h"
+#include "common/err.h"
+
+struct collect_options {
+    struct span batch;
+    uint64_t after;            // events up to this number are known already
+    struct output *output;     // NULL: images and results are not saved
+    struct progress *progress; // may be NULL
+    bool stop_blocked;         // end when a group is blocked
+    // Each event, in order, its images being there. May be NULL.
+    void (*event)(void *ctx, const struct event *e, struct span event_id);
+    void (*idle)(void *ctx); // five times a second; may be NULL
+    void *ctx;
+};
+struct collect_result {
+    bool ended;            // batch_done was seen, and nothing after it
+    bool blocked;          // and `code`, `message` say why
+    enum code code;
+    struct buf message;    // owned by the caller
+    uint64_t last;         // number of the last event that was told
+    uint32_t images_gone;  // completed jobs whose images were no longer where they should be
+    int64_t completed, failed, cancelled, total, cost_micro, possible_double_bill;
+};
+// OK: ended, or blocked. ERR_MISSING: no such batch. ERR_CANCELLED: interrupted. Others: the disk,
+// or Redis for more than a minute. `why` gets a sentence.
+MUST_USE enum err collect(struct session *s, const struct collect_options *o,
+                          struct collect_result *r, struct buf *why);
+// Fetches the inputs that the output does not have.
+MUST_USE enum err collect_inputs(struct session *s, struct span batch, struct output *o);
+
+struct collect_batch { // what is asked before; strings are owned by collect_batch_free()
+    struct buf options, user;
+    int64_t total, in, open, completed, failed, cancelled, cost_micro, possible_double_bill;
+    int64_t created_ms, done_ms, last_event;
+    bool sealed, paused, cancelling;
+};
+MUST_USE enum err collect_status(struct session *s, struct span batch, struct collect_batch *b);
+void collect_batch_free(struct collect_batch *b);
+#endif

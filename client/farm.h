@@ -1,0 +1,34 @@
+// farm.h - a farm on this machine for one run: a private redis-server and some workers, started
+// as children that go when this process goes.
+#ifndef CLIENT_FARM_H
+#define CLIENT_FARM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+
+struct farm;
+
+struct farm_options {
+    const char *data;      // folder for Redis and the logs, made when missing
+    const char *redis_url; // NULL: a server of its own
+    const char *queue;
+    const char *sink;      // folder of the images
+    unsigned workers;
+    uint64_t concurrency;
+    const char *limit, *key_file, *base_url, *catalogue, *verify; // NULL: the worker's defaults
+};
+// Starts Redis and waits until it answers. `why` gets a sentence.
+MUST_USE enum err farm_start(const struct farm_options *o, struct farm **out, struct buf *why);
+const char *farm_url(const struct farm *f);
+MUST_USE enum err farm_workers(struct farm *f, struct buf *why); // starts them
+// Looks after the children: a worker that was lost is started again. Not OK: one cannot run at
+// all; `why` has its last words.
+MUST_USE enum err farm_look(struct farm *f, struct buf *why);
+void farm_drain(struct farm *f);         // SIGTERM to the workers
+bool farm_running(struct farm *f);       // whether a worker is left
+void farm_stop(struct farm *f);          // ends what is left, Redis last; frees it. NULL is fine
+void farm_forget(const char *data);      // removes the folder of a farm that has ended
+#endif

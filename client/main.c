@@ -1,0 +1,151 @@
+// main.c - genfarm: one table of commands.
+#include <ev.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cmd.h"
+
+static const struct command commands[] = {
+    {"run", "INPUT... ", "The whole farm on this machine: submits, works, saves, sums up",
+     CMD_INPUT | CMD_FARM | CMD_OUTPUT | CMD_JSON | CMD_CONNECT, 1, 1000, cmd_run},
+    {"submit", "INPUT... ", "Puts a batch into the queue and prints its id",
+     CMD_INPUT | CMD_CONNECT, 1, 1000, cmd_submit},
+    {"watch", "BATCH ", "Shows a batch's events as they happen, until it ends",
+     CMD_WATCH | CMD_JSON | CMD_CONNECT, 1, 1, cmd_watch},
+    {"collect", "BATCH ", "Waits for a batch and saves each image as it completes",
+     CMD_OUTPUT | CMD_JSON | CMD_CONNECT, 1, 1, cmd_collect},
+    {"status", "[BATCH] ", "Counts, cost and what limits the farm now", CMD_JSON | CMD_CONNECT, 0,
+     1, cmd_status},
+    {"list", "", "The newest batches of the queue", CMD_JSON | CMD_CONNECT, 0, 0, cmd_list},
+    {"workers", "", "The workers of the queue", CMD_JSON | CMD_CONNECT, 0, 0, cmd_workers},
+    {"cancel", "BATCH [ID...] ", "Cancels a batch, or some of its jobs", CMD_CONNECT, 1, 1000,
+     cmd_cancel},
+    {"retry", "BATCH [ID...] ", "Opens failed and cancelled jobs again", CMD_CONNECT, 1, 1000,
+     cmd_retry},
+    {"pause", "[BATCH] ", "Holds back a batch, or the whole queue", CMD_CONNECT, 0, 1, cmd_pause},
+    {"resume", "[BATCH] ", "Lets a paused batch or queue go on", CMD_CONNECT, 0, 1, cmd_resume},
+    {"preview", "INPUT... ", "Sends nothing: shows prompts, requests and the cost estimate",
+     CMD_INPUT | CMD_JSON, 1, 1000, cmd_preview},
+    {"sheet", "DIR ", "Draws a contact sheet of a batch's folder", CMD_SHEET, 1, 1, cmd_sheet},
+    {"doctor", "", "Checks the server, its settings, the key and the models",
+     CMD_JSON | CMD_CONNECT, 0, 0, cmd_doctor},
+};
+#define N_COMMANDS (sizeof commands / sizeof *commands)
+
+int cmd_say(int status, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    fputs("genfarm: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    return status;
+}
+
+int cmd_fail(const struct cmd *c, enum err e)
+{
+    if (e == ERR_CANCELLED)
+        return cmd_say(EXIT_INTERRUPTED, "interrupted");
+    return cmd_say(e == ERR_LIMIT ? EXIT_QUOTA : EXIT_CANNOT, "%s",
+                   c->why.len ? buf_str(&c->why) : err_text(e));
+}
+
+void cmd_free(struct cmd *c)
+{
+    catalogue_free(c->catalogue);
+    buf_free(&c->why);
+}
+
+enum err cmd_connect(struct cmd *c, const char *url, const char *queue, struct session **out)
+{
+    struct session_options o = {
+        .redis = span_of(url), .queue = span_of(queue), .ca_file = c->ca_file};
+    return session_open(&o, out, &c->why);
+}
+
+// --- Signals -----------------------------------------------------------------------------------
+
+static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
+{
+    (void)loop, (void)revents;
+    struct session *s = w->data;
+    if (session_interrupted(s))
+        _exit(EXIT_INTERRUPTED);
+    session_interrupt(s);
+}
+
+void cmd_catch_signals(struct session *s)
+{
+    static ev_signal watchers[2]; // for the process's life
+    static const int numbers[2] = {SIGINT, SIGTERM};
+    for (int i = 0; i < 2; i++) {
+        ev_signal_init(&watchers[i], on_signal, numbers[i]);
+        watchers[i].data = s;
+        ev_signal_start(session_loop(s), &watchers[i]);
+        ev_unref(session_loop(s));
+    }
+}
+
+// --- Commands ----------------------------------------------------------------------------------
+
+static void help(FILE *out)
+{
+    fputs("usage: genfarm COMMAND [options]\n\n", out);
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(out, "  %-9s %-14s %s\n", commands[i].name, commands[i].words, commands[i].help);
+    fputs("\ngenfarm COMMAND --help tells more. Exit status: 0 all succeeded, 1 could not run,\n"
+          "2 bad usage or input, 3 some jobs failed or were cancelled, 4 refused by a quota or\n"
+          "budget, 130 interrupted.\n",
+          out);
+}
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static int run(const struct command *command, int argc, char *argv[])
+{
+    struct cmd c = {.command = command, .why = {.max = 65536}};
+    enum err e = cmd_read(&c, argc, argv);
+    int status = EXIT_DONE;
+    if (e != OK)
+        status = cmd_say(EXIT_USAGE, "%s", buf_str(&c.why));
+    else if (c.help)
+        cmd_help(stdout, command);
+    else
+        status = command->run(&c);
+    cmd_free(&c);
+    if (fflush(stdout) != 0 && status == EXIT_DONE)
+        status = cmd_say(EXIT_CANNOT, "cannot write to stdout");
+    return status;
+}
+
+int main(int argc, char *argv[])
+{
+    const char *word = argc > 1 ? argv[1] : "";
+    signal(SIGPIPE, SIG_IGN);
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+        printf("genfarm %s\n", GENFARM_VERSION);
+        return EXIT_DONE;
+    }
+    const struct command *command = find(word);
+    if (command)
+        return run(command, argc - 1, argv + 1);
+    if (word[0])
+        return cmd_say(EXIT_USAGE, "%s: no such command; see genfarm --help", word);
+    help(stderr);
+    return EXIT_USAGE;
+}
