@@ -12,14 +12,20 @@
 #include "client/session.h"
 #include "common/opt.h"
 
-enum { EXIT_DONE = 0, EXIT_CANNOT = 1, EXIT_USAGE = 2, EXIT_JOBS = 3, EXIT_QUOTA = 4,
-       EXIT_INTERRUPTED = 130 };
+enum {
+    EXIT_DONE = 0,
+    EXIT_CANNOT = 1,
+    EXIT_USAGE = 2,
+    EXIT_JOBS = 3,
+    EXIT_QUOTA = 4,
+    EXIT_INTERRUPTED = 130
+};
 
 enum cmd_group { // of options
     CMD_CONNECT = 1,
     CMD_INPUT = 2, // files, and what jobs are made of them
     CMD_OUTPUT = 4,
-    CMD_FARM = 8,  // of run
+    CMD_FARM = 8, // of run
     CMD_WATCH = 16,
     CMD_JSON = 32,
     CMD_SHEET = 64,
@@ -64,13 +70,15 @@ void cmd_help(FILE *out, const struct command *command);
 void cmd_free(struct cmd *c);
 MUST_USE enum err cmd_connect(struct cmd *c, const char *url, const char *queue,
                               struct session **out);
-void cmd_catch_signals(struct session *s); // Ctrl-C interrupts the session; again: leaves at once
+void cmd_catch_signals(
+    struct session *s); // Ctrl-C interrupts the session; again: leaves at once
 
 // --- cmd_jobs.c ------------------------------------------------------------------------------
 
 // Catalogue, and the defaults from the options. Says what is wrong; 0 or an exit status.
 int cmd_defaults(struct cmd *c);
-// Reads all words as inputs and checks every job. 0, or an exit status: then nothing may be sent.
+// Reads all words as inputs and checks every job. 0, or an exit status: then nothing may be
+// sent.
 int cmd_inputs(struct cmd *c, struct inputs **out);
 // The batch's name and the options kept with it, then all of the jobs. 0 or an exit status.
 int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
@@ -78,12 +86,13 @@ int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
 // The catalogue's estimate for all jobs; `unpriced`: how many it has no price for.
 int64_t cmd_estimate(const struct cmd *c, const struct inputs *in, size_t *unpriced);
 
-// --- cmd_follow.c ------------------------------------------------------------------------------
+// --- cmd_follow.c
+// ------------------------------------------------------------------------------
 
 struct cmd_follow { // {0} is a valid beginning
     struct span batch;
-    const char *folder;  // DIR/BATCH; NULL: nothing is saved
-    bool resume;         // the folder may be there
+    const char *folder; // DIR/BATCH; NULL: nothing is saved
+    bool resume;        // the folder may be there
     uint64_t after;
     bool stop_blocked;
     void (*idle)(void *ctx);

@@ -22,10 +22,12 @@ struct follow {
 
 void cmd_show_usd(struct buf *out, int64_t micro)
 {
-    buf_addf(out, "$%lld.%04lld", (long long)(micro / 1000000), (long long)(micro / 100 % 10000));
+    buf_addf(out, "$%lld.%04lld", (long long)(micro / 1000000),
+             (long long)(micro / 100 % 10000));
 }
 
-// --- What is printed -----------------------------------------------------------------------------
+// --- What is printed
+// -----------------------------------------------------------------------------
 
 static void print_json(struct json_object *o)
 {
@@ -41,8 +43,8 @@ static void print_json(struct json_object *o)
 static void print_progress(struct follow *f)
 {
     if (f->last_id[0])
-        print_json(progress_json(f->progress, clock_mono_ms(), f->what->batch,
-                                 span_of(f->last_id)));
+        print_json(
+            progress_json(f->progress, clock_mono_ms(), f->what->batch, span_of(f->last_id)));
     f->told_ms = clock_mono_ms();
 }
 
@@ -59,17 +61,20 @@ static void print_ordered(struct follow *f)
 // One line of words for what is worth a person's look; a terminal gets them above its bar.
 static void print_words(struct follow *f, const struct event *e)
 {
-    bool tell = e->type == EVENT_FAILED || e->type == EVENT_UNKNOWN || e->type == EVENT_BLOCKED ||
-                e->type == EVENT_UNBLOCKED || e->type == EVENT_REOPENED;
+    bool tell = e->type == EVENT_FAILED || e->type == EVENT_UNKNOWN ||
+                e->type == EVENT_BLOCKED || e->type == EVENT_UNBLOCKED ||
+                e->type == EVENT_REOPENED;
     if (!tell)
         return;
     struct buf id = {.max = 4096}, message = {.max = 4096};
-    text_show(&id, e->type == EVENT_BLOCKED || e->type == EVENT_UNBLOCKED ? e->group : e->id, 80);
+    text_show(&id, e->type == EVENT_BLOCKED || e->type == EVENT_UNBLOCKED ? e->group : e->id,
+              80);
     text_show(&message, e->message, 160);
     progress_hide(f->progress);
     fprintf(stderr, "%s %s", event_name(e->type), buf_str(&id));
     if (e->type != EVENT_UNBLOCKED && e->type != EVENT_REOPENED)
-        fprintf(stderr, ": %s%s%s", code_name(e->code), message.len ? ": " : "", buf_str(&message));
+        fprintf(stderr, ": %s%s%s", code_name(e->code), message.len ? ": " : "",
+                buf_str(&message));
     fputc('\n', stderr);
     buf_free(&id);
     buf_free(&message);
@@ -100,7 +105,8 @@ static void on_idle(void *ctx)
         f->what->idle(f->what->ctx);
 }
 
-// --- The end -------------------------------------------------------------------------------------
+// --- The end
+// -------------------------------------------------------------------------------------
 
 static void finish_folder(struct follow *f, const struct collect_batch *b,
                           const struct collect_result *r, struct cmd *c, int *status)
@@ -152,13 +158,15 @@ static int status_of(const struct cmd *c, const struct collect_result *r, enum e
     if (e != OK)
         return cmd_fail(c, e);
     if (r->blocked && !r->ended)
-        return r->code == CODE_QUOTA_EXHAUSTED || r->code == CODE_BUDGET ? EXIT_QUOTA : EXIT_CANNOT;
+        return r->code == CODE_QUOTA_EXHAUSTED || r->code == CODE_BUDGET ? EXIT_QUOTA
+                                                                         : EXIT_CANNOT;
     if (r->images_gone > 0)
         return EXIT_CANNOT;
     return r->failed + r->cancelled > 0 ? EXIT_JOBS : EXIT_DONE;
 }
 
-// --- Following -----------------------------------------------------------------------------------
+// --- Following
+// -----------------------------------------------------------------------------------
 
 static enum err open_folder(struct follow *f, struct session *s, const struct collect_batch *b)
 {
@@ -239,7 +247,8 @@ int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
     return status;
 }
 
-// --- watch and collect -----------------------------------------------------------------------------
+// --- watch and collect
+// -----------------------------------------------------------------------------
 
 static bool read_after(struct cmd *c, uint64_t *after)
 {

@@ -11,9 +11,9 @@
 #define MAX_COMPLAINTS (1u << 20)
 
 // In the order of cmd_options.c's job options; the user is the batch's, not a job's.
-static const char *const members[] = {"model", "aspect_ratio", "image_size", "negative", "seed",
-                                      "temperature", "user", "priority", "lane", "max_attempts",
-                                      "timeout", "deadline"};
+static const char *const members[] = {"model", "aspect_ratio", "image_size", "negative",
+                                      "seed",  "temperature",  "user",       "priority",
+                                      "lane",  "max_attempts", "timeout",    "deadline"};
 #define N_MEMBERS (sizeof members / sizeof *members)
 #define USER      6
 
@@ -44,7 +44,9 @@ int cmd_defaults(struct cmd *c)
     if (e != OK)
         return cmd_fail(c, e);
     c->defaults = (struct job){.model = catalogue_default(c->catalogue),
-                               .priority = JOB_NORMAL, .samples = 1, .sample = 1};
+                               .priority = JOB_NORMAL,
+                               .samples = 1,
+                               .sample = 1};
     for (size_t i = 0; i < N_MEMBERS; i++)
         if (i != USER && c->texts[i] && *c->texts[i] && set_member(c, i) != OK)
             return cmd_say(EXIT_USAGE, "%s", buf_str(&c->why));
@@ -55,12 +57,14 @@ int cmd_defaults(struct cmd *c)
     if (c->texts[USER] && !job_name_ok(user_of(c)))
         return cmd_say(EXIT_USAGE, "--user: 1 to 100 of A-Z a-z 0-9 . _ -");
     if (c->batch && !job_name_ok(span_of(c->batch)))
-        return cmd_say(EXIT_USAGE, "--batch %.100s: 1 to 100 of A-Z a-z 0-9 . _ -, no leading dot",
+        return cmd_say(EXIT_USAGE,
+                       "--batch %.100s: 1 to 100 of A-Z a-z 0-9 . _ -, no leading dot",
                        c->batch);
     return 0;
 }
 
-// --- Inputs ------------------------------------------------------------------------------------
+// --- Inputs
+// ------------------------------------------------------------------------------------
 
 // What the catalogue knows that a model cannot do is refused here, not by the provider.
 static size_t check_models(const struct cmd *c, const struct inputs *in, struct buf *complaints)
@@ -100,11 +104,15 @@ static int judge(struct cmd *c, struct inputs *in, enum err e, struct buf *compl
     if (e != OK)
         return cmd_say(EXIT_USAGE, "nothing was submitted");
     if (unfit > 0)
-        return cmd_say(EXIT_USAGE, "%zu entries ask for what their model cannot do; nothing was "
-                                   "submitted", unfit);
+        return cmd_say(EXIT_USAGE,
+                       "%zu entries ask for what their model cannot do; nothing was "
+                       "submitted",
+                       unfit);
     if (inputs_bad(in) > 0 && !c->skip_bad)
-        return cmd_say(EXIT_USAGE, "%zu bad entries; nothing was submitted (--skip-bad goes on "
-                                   "with the good ones)", inputs_bad(in));
+        return cmd_say(EXIT_USAGE,
+                       "%zu bad entries; nothing was submitted (--skip-bad goes on "
+                       "with the good ones)",
+                       inputs_bad(in));
     if (inputs_count(in) == 0)
         return cmd_say(EXIT_USAGE, "no prompts; nothing was submitted");
     return inputs_bad(in) > 0 ? rejects(c, in) : 0;
@@ -147,7 +155,8 @@ int64_t cmd_estimate(const struct cmd *c, const struct inputs *in, size_t *unpri
     return sum;
 }
 
-// --- Submitting ----------------------------------------------------------------------------------
+// --- Submitting
+// ----------------------------------------------------------------------------------
 
 struct source {
     const struct cmd *cmd;
@@ -210,7 +219,8 @@ int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                                .source = source,
                                .ctx = &from};
     enum err e = submit_batch(s, &o, &r, &c->why);
-    if (e == ERR_EXISTS && r.index < inputs_count(in) && strstr(buf_str(&c->why), "another input"))
+    if (e == ERR_EXISTS && r.index < inputs_count(in) &&
+        strstr(buf_str(&c->why), "another input"))
         buf_addf(&c->why, " (%s:%u)", inputs_at(in, r.index).file, inputs_at(in, r.index).line);
     if (e == OK && r.was_in > 0)
         cmd_say(0, "batch %.*s was there already with %u of %u jobs", (int)batch.len, batch.ptr,

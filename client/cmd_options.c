@@ -17,10 +17,10 @@ static void add(struct builder *b, const struct opt *all, size_t n)
     memcpy(b->table + b->n, all, n * sizeof *all);
     b->n += n;
 }
-#define ADD(b, ...)                                     \
-    do {                                                \
-        const struct opt all[] = {__VA_ARGS__};         \
-        add(b, all, sizeof all / sizeof *all);          \
+#define ADD(b, ...)                                  \
+    do {                                             \
+        const struct opt added[] = {__VA_ARGS__};    \
+        add(b, added, sizeof added / sizeof *added); \
     } while (0)
 
 static void connect_options(struct builder *b, struct cmd *c)
@@ -30,7 +30,8 @@ static void connect_options(struct builder *b, struct cmd *c)
          "the server (redis://127.0.0.1:6379/0; run: one of its own)", 0, 0},
         {"redis-ca", 0, OPT_STR, &c->ca_file, "FILE", NULL, NULL,
          "certificates to trust for rediss:// (the system's)", 0, 0},
-        {"queue", 0, OPT_STR, &c->queue, "NAME", "default", "GENFARM_QUEUE", "the queue", 0, 0});
+        {"queue", 0, OPT_STR, &c->queue, "NAME", "default", "GENFARM_QUEUE", "the queue", 0,
+         0});
 }
 
 // The names of struct job's members that have an option of their own, in the order of c->texts.
@@ -91,7 +92,8 @@ static void farm_options(struct builder *b, struct cmd *c)
          "how far images are checked: full, crc, none (full)", 0, 0},
         {"resume", 0, OPT_STR, &c->resume, "BATCH_DIR", NULL, NULL,
          "finish a run that was interrupted", 0, 0},
-        {"no-sheet", 0, OPT_FLAG, &c->no_sheet, NULL, NULL, NULL, "make no contact sheet", 0, 0});
+        {"no-sheet", 0, OPT_FLAG, &c->no_sheet, NULL, NULL, NULL, "make no contact sheet", 0,
+         0});
 }
 
 static void fill(struct cmd *c, const struct command *command, struct opt *table)
@@ -114,15 +116,16 @@ static void fill(struct cmd *c, const struct command *command, struct opt *table
         ADD(&b, {"after", 0, OPT_STR, &c->after, "EVENT_ID", NULL, NULL,
                  "begin after this event", 0, 0});
     if (command->groups & CMD_JSON)
-        ADD(&b, {"json", 0, OPT_FLAG, &c->json, NULL, NULL, NULL, "JSON Lines on stdout", 0, 0});
+        ADD(&b,
+            {"json", 0, OPT_FLAG, &c->json, NULL, NULL, NULL, "JSON Lines on stdout", 0, 0});
     if (command->groups & CMD_SHEET)
         ADD(&b,
             {"output", 'o', OPT_STR, &c->output, "FILE", NULL, NULL,
              "the PNG to write (DIR/contact_sheet.png)", 0, 0},
-            {"columns", 0, OPT_UINT, &c->columns, "N", "0", NULL, "cells in a row (0: by itself)",
-             0, 100},
-            {"cell", 0, OPT_UINT, &c->cell, "PIXELS", "192", NULL, "longest side of a picture", 32,
-             1024});
+            {"columns", 0, OPT_UINT, &c->columns, "N", "0", NULL,
+             "cells in a row (0: by itself)", 0, 100},
+            {"cell", 0, OPT_UINT, &c->cell, "PIXELS", "192", NULL, "longest side of a picture",
+             32, 1024});
     if (command->groups & CMD_CONNECT)
         connect_options(&b, c);
     ADD(&b, {"help", 'h', OPT_FLAG, &c->help, NULL, NULL, NULL, "show this", 0, 0});

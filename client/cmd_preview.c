@@ -5,8 +5,8 @@
 #include "client/cmd.h"
 #include "common/json.h"
 
-static void show_json(const struct input_entry *entry, const struct job *job, struct span prompt,
-                      struct span body)
+static void show_json(const struct input_entry *entry, const struct job *job,
+                      struct span prompt, struct span body)
 {
     struct json_object *o = json_object_new_object(), *request = NULL;
     struct buf line = {.max = 8u << 20};
@@ -24,7 +24,8 @@ static void show_json(const struct input_entry *entry, const struct job *job, st
 
 static void show(const struct cmd *c, const struct input_entry *entry, const struct job *job)
 {
-    struct buf prompt = {.max = 2 * JOB_MAX_BYTES}, body = {.max = 4u << 20}, path = {.max = 1024};
+    struct buf prompt = {.max = 2 * JOB_MAX_BYTES}, body = {.max = 4u << 20},
+               path = {.max = 1024};
     job_compose(&prompt, job);
     request_body(&body, job);
     request_path(&path, job->model);

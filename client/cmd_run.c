@@ -51,12 +51,13 @@ static int name_places(struct run *r)
     snprintf(r->data, sizeof r->data, "%s/.genfarm/%s", r->dir, r->batch);
     snprintf(r->queue, sizeof r->queue, "run-%s", r->batch);
     if (!c->resume && access(r->folder, F_OK) == 0)
-        return cmd_say(EXIT_USAGE, "%s is there already; --resume %s goes on with it", r->folder,
-                       r->folder);
+        return cmd_say(EXIT_USAGE, "%s is there already; --resume %s goes on with it",
+                       r->folder, r->folder);
     if (c->resume && !c->redis_given && access(r->data, F_OK) != 0)
         return cmd_say(EXIT_USAGE,
                        "%s has no queue to go on with: the run had ended, or it was made with "
-                       "--redis (then give the same here)", r->folder);
+                       "--redis (then give the same here)",
+                       r->folder);
     return 0;
 }
 
@@ -90,7 +91,8 @@ static enum err start_farm(struct run *r)
     return e == OK ? farm_workers(r->farm, &c->why) : e;
 }
 
-// --- The run -------------------------------------------------------------------------------------
+// --- The run
+// -------------------------------------------------------------------------------------
 
 static void look(void *ctx)
 {
@@ -147,7 +149,8 @@ static int end(struct run *r, const struct collect_result *result, int status)
     if (r->broken.len)
         status = cmd_say(EXIT_CANNOT, "%s", buf_str(&r->broken));
     else if (status == EXIT_INTERRUPTED)
-        cmd_say(0, "stopping: calls in flight are finished and kept (Ctrl-C again leaves at once)");
+        cmd_say(
+            0, "stopping: calls in flight are finished and kept (Ctrl-C again leaves at once)");
     drain(r);
     cmd_say(0, "to go on: genfarm run --resume %s%s%s", r->folder,
             r->cmd->redis_given ? " --redis " : "", r->cmd->redis_given ? r->cmd->redis : "");

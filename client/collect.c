@@ -1,8 +1,8 @@
 // collect.c - see collect.h.
 #include "client/collect.h"
 
-#include <ev.h>
 #include <errno.h>
+#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -43,7 +43,8 @@ struct collector {
     struct buf *why;
 };
 
-// --- Events ------------------------------------------------------------------------------------
+// --- Events
+// ------------------------------------------------------------------------------------
 
 static enum err add(struct collector *c, const struct queue_event *ev)
 {
@@ -91,7 +92,8 @@ static void read_more(struct collector *c)
                               BLOCK_S, on_events, c) == OK;
 }
 
-// --- Images ------------------------------------------------------------------------------------
+// --- Images
+// ------------------------------------------------------------------------------------
 
 static void settle_item(struct item *i, enum err e)
 {
@@ -102,8 +104,8 @@ static void settle_item(struct item *i, enum err e)
         i->state = WAITING; // again, when Redis is back
     else if (e != OK && !i->gone && c->err == OK) {
         c->err = e;
-        buf_addf(c->why, "cannot save an image of %.*s: %s", (int)i->event.id.len, i->event.id.ptr,
-                 errno ? strerror(errno) : err_text(e));
+        buf_addf(c->why, "cannot save an image of %.*s: %s", (int)i->event.id.len,
+                 i->event.id.ptr, errno ? strerror(errno) : err_text(e));
     }
 }
 
@@ -135,7 +137,8 @@ static void fetch_more(struct collector *c)
     struct item *i;
     if (!redis_ready(session_redis(c->session)))
         return;
-    TAILQ_FOREACH(i, &c->items, link) {
+    TAILQ_FOREACH(i, &c->items, link)
+    {
         if (c->fetching >= FETCHES || c->err != OK)
             return;
         if (i->state == WAITING)
@@ -143,7 +146,8 @@ static void fetch_more(struct collector *c)
     }
 }
 
-// --- Telling -------------------------------------------------------------------------------------
+// --- Telling
+// -------------------------------------------------------------------------------------
 
 static void take_done(struct collect_result *r, const struct event *e)
 {
@@ -208,7 +212,8 @@ static void tell_ready(struct collector *c)
     }
 }
 
-// --- The loop ------------------------------------------------------------------------------------
+// --- The loop
+// ------------------------------------------------------------------------------------
 
 static void on_idle(struct ev_loop *loop, ev_timer *t, int revents)
 {
@@ -274,7 +279,8 @@ static void clear(struct collector *c)
 enum err collect(struct session *s, const struct collect_options *o, struct collect_result *r,
                  struct buf *why)
 {
-    struct collector c = {.session = s, .options = o, .result = r, .read = o->after, .why = why};
+    struct collector c = {
+        .session = s, .options = o, .result = r, .read = o->after, .why = why};
     struct collect_batch b = {0};
     *r = (struct collect_result){.last = o->after};
     TAILQ_INIT(&c.items);
@@ -306,7 +312,8 @@ enum err collect(struct session *s, const struct collect_options *o, struct coll
     return e;
 }
 
-// --- Status and inputs ---------------------------------------------------------------------------
+// --- Status and inputs
+// ---------------------------------------------------------------------------
 
 struct status_call {
     bool done;

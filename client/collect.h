@@ -25,16 +25,16 @@ struct collect_options {
     void *ctx;
 };
 struct collect_result {
-    bool ended;            // batch_done was seen, and nothing after it
-    bool blocked;          // and `code`, `message` say why
+    bool ended;   // batch_done was seen, and nothing after it
+    bool blocked; // and `code`, `message` say why
     enum code code;
-    struct buf message;    // owned by the caller
-    uint64_t last;         // number of the last event that was told
-    uint32_t images_gone;  // completed jobs whose images were no longer where they should be
+    struct buf message;   // owned by the caller
+    uint64_t last;        // number of the last event that was told
+    uint32_t images_gone; // completed jobs whose images were no longer where they should be
     int64_t completed, failed, cancelled, total, cost_micro, possible_double_bill;
 };
-// OK: ended, or blocked. ERR_MISSING: no such batch. ERR_CANCELLED: interrupted. Others: the disk,
-// or Redis for more than a minute. `why` gets a sentence.
+// OK: ended, or blocked. ERR_MISSING: no such batch. ERR_CANCELLED: interrupted. Others: the
+// disk, or Redis for more than a minute. `why` gets a sentence.
 MUST_USE enum err collect(struct session *s, const struct collect_options *o,
                           struct collect_result *r, struct buf *why);
 // Fetches the inputs that the output does not have.

@@ -24,7 +24,7 @@
 #define MAX_PATH     4096
 #define START_MS     20000 // for Redis to load what it has
 #define STOP_MS      10000
-#define QUICK_MS     2000  // a worker that ends sooner than this cannot run at all
+#define QUICK_MS     2000 // a worker that ends sooner than this cannot run at all
 
 struct farm {
     struct farm_options options;
@@ -39,7 +39,8 @@ struct farm {
     bool draining;
 };
 
-// --- Children ------------------------------------------------------------------------------------
+// --- Children
+// ------------------------------------------------------------------------------------
 
 static void nap(long ms)
 {
@@ -102,7 +103,8 @@ static void last_words(const struct farm *f, const char *name, struct buf *why)
     buf_free(&text);
 }
 
-// --- Redis ---------------------------------------------------------------------------------------
+// --- Redis
+// ---------------------------------------------------------------------------------------
 
 static bool answers(const char *path)
 {
@@ -142,9 +144,11 @@ static enum err start_redis(struct farm *f, struct buf *why)
     snprintf(log, sizeof log, "%s/redis.log", f->options.data);
     char dir[MAX_PATH];
     snprintf(dir, sizeof dir, "%s", f->options.data);
-    char *argv[] = {"redis-server", "--port", "0", "--unixsocket", socket, "--unixsocketperm",
-                    "700", "--dir", dir, "--appendonly", "yes", "--appendfsync", "always",
-                    "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no", NULL};
+    char *argv[] = {
+        "redis-server", "--port", "0", "--unixsocket",       socket,       "--unixsocketperm",
+        "700",          "--dir",  dir, "--appendonly",       "yes",        "--appendfsync",
+        "always",       "--save", "",  "--maxmemory-policy", "noeviction", "--daemonize",
+        "no",           NULL};
     f->redis = spawn("redis-server", argv, log);
     if (asprintf(&f->url, "unix://%s", socket) < 0)
         f->url = NULL;
@@ -161,7 +165,8 @@ static enum err start_redis(struct farm *f, struct buf *why)
     return ERR_IO;
 }
 
-// --- Workers -------------------------------------------------------------------------------------
+// --- Workers
+// -------------------------------------------------------------------------------------
 
 // Beside our own program, else wherever PATH says.
 static void worker_path(char out[static MAX_PATH])
@@ -182,8 +187,9 @@ static void start_worker(struct farm *f, unsigned i)
     snprintf(concurrency, sizeof concurrency, "%llu", (unsigned long long)o->concurrency);
     snprintf(log, sizeof log, "%s/worker-%u.log", o->data, i + 1);
     snprintf(sink, sizeof sink, "dir:%s", o->sink);
-    const char *const fixed[] = {"genfarm-worker", "--redis", f->url, "--queue", o->queue,
-                                 "--sink", sink, "--concurrency", concurrency};
+    const char *const fixed[] = {"genfarm-worker", "--redis", f->url, "--queue",
+                                 o->queue,         "--sink",  sink,   "--concurrency",
+                                 concurrency};
     const char *const more[][2] = {{"--limit", o->limit},
                                    {"--api-key-file", o->key_file},
                                    {"--gemini-base-url", o->base_url},
@@ -272,7 +278,8 @@ bool farm_running(struct farm *f)
     return false;
 }
 
-// --- Beginning and end -----------------------------------------------------------------------------
+// --- Beginning and end
+// -----------------------------------------------------------------------------
 
 enum err farm_start(const struct farm_options *o, struct farm **out, struct buf *why)
 {

@@ -15,7 +15,7 @@ struct farm_options {
     const char *data;      // folder for Redis and the logs, made when missing
     const char *redis_url; // NULL: a server of its own
     const char *queue;
-    const char *sink;      // folder of the images
+    const char *sink; // folder of the images
     unsigned workers;
     uint64_t concurrency;
     const char *limit, *key_file, *base_url, *catalogue, *verify; // NULL: the worker's defaults
@@ -27,8 +27,8 @@ MUST_USE enum err farm_workers(struct farm *f, struct buf *why); // starts them
 // Looks after the children: a worker that was lost is started again. Not OK: one cannot run at
 // all; `why` has its last words.
 MUST_USE enum err farm_look(struct farm *f, struct buf *why);
-void farm_drain(struct farm *f);         // SIGTERM to the workers
-bool farm_running(struct farm *f);       // whether a worker is left
-void farm_stop(struct farm *f);          // ends what is left, Redis last; frees it. NULL is fine
-void farm_forget(const char *data);      // removes the folder of a farm that has ended
+void farm_drain(struct farm *f);    // SIGTERM to the workers
+bool farm_running(struct farm *f);  // whether a worker is left
+void farm_stop(struct farm *f);     // ends what is left, Redis last; frees it. NULL is fine
+void farm_forget(const char *data); // removes the folder of a farm that has ended
 #endif

@@ -25,7 +25,8 @@ struct fetch {
     struct output_image *file;
 };
 
-// --- A folder ----------------------------------------------------------------------------------
+// --- A folder
+// ----------------------------------------------------------------------------------
 
 static enum err copy_bytes(FILE *from, struct output_image *to)
 {
@@ -69,7 +70,8 @@ static enum err copy_all(struct output *o, const struct event *e, struct span fo
     return err;
 }
 
-// --- Redis ---------------------------------------------------------------------------------------
+// --- Redis
+// ---------------------------------------------------------------------------------------
 
 static void dropped(void *ctx, enum err e, int64_t value)
 {
@@ -94,7 +96,8 @@ static void on_chunks(void *ctx, enum err e, const struct span *chunks, size_t n
 
 static enum err ask(struct fetch *f)
 {
-    return blob_read(session_queue(f->session), f->name, f->image, f->chunk, CHUNKS, on_chunks, f);
+    return blob_read(session_queue(f->session), f->name, f->image, f->chunk, CHUNKS, on_chunks,
+                     f);
 }
 
 // Opens the next image that is not there; false: there is none.
@@ -169,8 +172,8 @@ static bool after(struct span s, const char *prefix, struct span *rest)
     return true;
 }
 
-enum err fetch_start(struct session *s, struct output *o, const struct event *e, fetch_done *done,
-                     void *ctx, bool *there)
+enum err fetch_start(struct session *s, struct output *o, const struct event *e,
+                     fetch_done *done, void *ctx, bool *there)
 {
     struct span rest;
     *there = true;

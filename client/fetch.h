@@ -1,5 +1,5 @@
-// fetch.h - brings the images of a completed job into the output folder: from Redis, from another
-// folder, or not at all when they are there.
+// fetch.h - brings the images of a completed job into the output folder: from Redis, from
+// another folder, or not at all when they are there.
 #ifndef CLIENT_FETCH_H
 #define CLIENT_FETCH_H
 

@@ -18,15 +18,16 @@ static const struct command commands[] = {
      CMD_WATCH | CMD_JSON | CMD_CONNECT, 1, 1, cmd_watch},
     {"collect", "BATCH ", "Waits for a batch and saves each image as it completes",
      CMD_OUTPUT | CMD_JSON | CMD_CONNECT, 1, 1, cmd_collect},
-    {"status", "[BATCH] ", "Counts, cost and what limits the farm now", CMD_JSON | CMD_CONNECT, 0,
-     1, cmd_status},
+    {"status", "[BATCH] ", "Counts, cost and what limits the farm now", CMD_JSON | CMD_CONNECT,
+     0, 1, cmd_status},
     {"list", "", "The newest batches of the queue", CMD_JSON | CMD_CONNECT, 0, 0, cmd_list},
     {"workers", "", "The workers of the queue", CMD_JSON | CMD_CONNECT, 0, 0, cmd_workers},
     {"cancel", "BATCH [ID...] ", "Cancels a batch, or some of its jobs", CMD_CONNECT, 1, 1000,
      cmd_cancel},
     {"retry", "BATCH [ID...] ", "Opens failed and cancelled jobs again", CMD_CONNECT, 1, 1000,
      cmd_retry},
-    {"pause", "[BATCH] ", "Holds back a batch, or the whole queue", CMD_CONNECT, 0, 1, cmd_pause},
+    {"pause", "[BATCH] ", "Holds back a batch, or the whole queue", CMD_CONNECT, 0, 1,
+     cmd_pause},
     {"resume", "[BATCH] ", "Lets a paused batch or queue go on", CMD_CONNECT, 0, 1, cmd_resume},
     {"preview", "INPUT... ", "Sends nothing: shows prompts, requests and the cost estimate",
      CMD_INPUT | CMD_JSON, 1, 1000, cmd_preview},
@@ -68,7 +69,8 @@ enum err cmd_connect(struct cmd *c, const char *url, const char *queue, struct s
     return session_open(&o, out, &c->why);
 }
 
-// --- Signals -----------------------------------------------------------------------------------
+// --- Signals
+// -----------------------------------------------------------------------------------
 
 static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 {
@@ -91,17 +93,20 @@ void cmd_catch_signals(struct session *s)
     }
 }
 
-// --- Commands ----------------------------------------------------------------------------------
+// --- Commands
+// ----------------------------------------------------------------------------------
 
 static void help(FILE *out)
 {
     fputs("usage: genfarm COMMAND [options]\n\n", out);
     for (size_t i = 0; i < N_COMMANDS; i++)
-        fprintf(out, "  %-9s %-14s %s\n", commands[i].name, commands[i].words, commands[i].help);
-    fputs("\ngenfarm COMMAND --help tells more. Exit status: 0 all succeeded, 1 could not run,\n"
-          "2 bad usage or input, 3 some jobs failed or were cancelled, 4 refused by a quota or\n"
-          "budget, 130 interrupted.\n",
-          out);
+        fprintf(out, "  %-9s %-14s %s\n", commands[i].name, commands[i].words,
+                commands[i].help);
+    fputs(
+        "\ngenfarm COMMAND --help tells more. Exit status: 0 all succeeded, 1 could not run,\n"
+        "2 bad usage or input, 3 some jobs failed or were cancelled, 4 refused by a quota or\n"
+        "budget, 130 interrupted.\n",
+        out);
 }
 
 static const struct command *find(const char *name)

@@ -1,5 +1,5 @@
-// session.h - a client's connection to a farm: one for commands, one for waiting on events, in a
-// loop of their own. Calls of queue.h are made blocking by session_wait().
+// session.h - a client's connection to a farm: one for commands, one for waiting on events, in
+// a loop of their own. Calls of queue.h are made blocking by session_wait().
 #ifndef CLIENT_SESSION_H
 #define CLIENT_SESSION_H
 

@@ -9,23 +9,23 @@
 #include "client/session.h"
 #include "common/digest.h"
 
-#define CHUNK       500       // jobs
+#define CHUNK       500 // jobs
 #define CHUNK_BYTES (4u << 20)
-#define WINDOW      4         // chunks under way
-#define RECONNECT   30.0      // seconds
+#define WINDOW      4    // chunks under way
+#define RECONNECT   30.0 // seconds
 
 struct submitter {
     struct session *session;
     const struct submit_options *options;
     struct queue_input inputs[CHUNK];
     char (*routes)[256];
-    struct buf bytes;   // of one chunk's inputs
-    uint32_t next;      // index after the last that was sent
-    uint32_t answered;  // all below are in
+    struct buf bytes;  // of one chunk's inputs
+    uint32_t next;     // index after the last that was sent
+    uint32_t answered; // all below are in
     unsigned under_way;
     bool moved;
-    enum err err;   // the first failure of a chunk
-    int64_t value;  // that came with it
+    enum err err;  // the first failure of a chunk
+    int64_t value; // that came with it
 };
 
 struct sent { // one chunk under way
@@ -142,8 +142,8 @@ static void digest(const struct submit_options *o, char out[17])
 }
 
 // A call that is sent again while the connection fails.
-static enum err insist(struct submitter *s, enum err (*call)(struct submitter *s,
-                                                             struct session_value *v),
+static enum err insist(struct submitter *s,
+                       enum err (*call)(struct submitter *s, struct session_value *v),
                        struct session_value *v)
 {
     for (unsigned tries = 0;; tries++) {

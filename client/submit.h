@@ -1,5 +1,5 @@
-// submit.h - puts a batch into the queue: create, chunks, seal. Each may be sent twice, so a lost
-// connection costs nothing; submitting the same batch again adds what is missing.
+// submit.h - puts a batch into the queue: create, chunks, seal. Each may be sent twice, so a
+// lost connection costs nothing; submitting the same batch again adds what is missing.
 #ifndef CLIENT_SUBMIT_H
 #define CLIENT_SUBMIT_H
 

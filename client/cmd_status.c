@@ -1,0 +1,234 @@
+// cmd_status.c - genfarm status, list and workers.
+#include <ev.h>
+#include <stdlib.h>
+
+#include "client/cmd.h"
+#include "common/clock.h"
+#include "common/json.h"
+
+static void print_line(struct json_object *o)
+{
+    struct buf line = {.max = 1u << 20};
+    if (o)
+        json_write(&line, o);
+    printf("%s\n", buf_str(&line));
+    json_object_put(o);
+    buf_free(&line);
+}
+
+static const char *state_name(const struct collect_batch *b)
+{
+    return b->done_ms      ? "ended"
+           : b->cancelling ? "cancelling"
+           : b->paused     ? "paused"
+           : !b->sealed    ? "open"
+                           : "running";
+}
+
+// A batch nobody has finished submitting for a minute: submitting it again adds the rest.
+static bool stalled(const struct collect_batch *b)
+{
+    return !b->sealed && clock_wall_ms() - b->created_ms > 60000;
+}
+
+static struct json_object *batch_json(struct span name, const struct collect_batch *b)
+{
+    char time[CLOCK_RFC3339_SIZE];
+    struct json_object *o = json_object_new_object();
+    clock_rfc3339(b->created_ms, time);
+    json_put_str(o, "batch", name);
+    json_put_cstr(o, "state", state_name(b));
+    json_put_str(o, "user", buf_span(&b->user));
+    json_put_int(o, "total", b->total);
+    json_put_int(o, "in", b->in);
+    json_put_int(o, "open", b->open);
+    json_put_int(o, "completed", b->completed);
+    json_put_int(o, "failed", b->failed);
+    json_put_int(o, "cancelled", b->cancelled);
+    json_put_usd(o, "cost_usd", b->cost_micro);
+    json_put_int(o, "possible_double_bill", b->possible_double_bill);
+    json_put_cstr(o, "created", time);
+    json_put_bool(o, "stalled", stalled(b));
+    return o;
+}
+
+static void print_batch(const struct cmd *c, struct span name, const struct collect_batch *b)
+{
+    struct buf usd = {.max = 64};
+    if (c->json) {
+        print_line(batch_json(name, b));
+        return;
+    }
+    cmd_show_usd(&usd, b->cost_micro);
+    printf("%-24.*s %-10s %7lld of %-7lld %6lld failed %6lld cancelled %10s\n", (int)name.len,
+           name.ptr, state_name(b), (long long)b->completed, (long long)b->total,
+           (long long)b->failed, (long long)b->cancelled, buf_str(&usd));
+    if (stalled(b))
+        printf("  stalled: %lld of ? came in; submit it again to add the rest\n",
+               (long long)b->in);
+    if (b->possible_double_bill)
+        printf("  %lld calls may have been billed twice\n", (long long)b->possible_double_bill);
+    buf_free(&usd);
+}
+
+// --- Lists
+// ---------------------------------------------------------------------------------------
+
+struct names { // copies
+    bool done;
+    enum err err;
+    struct buf text; // each ended by a newline
+    size_t n;
+};
+
+static void on_names(void *ctx, enum err e, const struct span *names, size_t n)
+{
+    struct names *to = ctx;
+    to->done = true;
+    to->err = e;
+    for (size_t i = 0; e == OK && i < n; i++) {
+        buf_add(&to->text, names[i]);
+        buf_add_byte(&to->text, '\n');
+        to->n++;
+    }
+}
+
+static enum err print_batches(struct cmd *c, struct session *s, unsigned most)
+{
+    struct names names = {.text = {.max = 1u << 20}};
+    enum err e = queue_list(session_queue(s), most, on_names, &names);
+    while (e == OK && !names.done)
+        ev_run(session_loop(s), EVRUN_ONCE);
+    e = e == OK ? names.err : e;
+    for (struct span left = buf_span(&names.text); e == OK && left.len > 0;) {
+        size_t n = 0;
+        while (left.ptr[n] != '\n')
+            n++;
+        struct collect_batch b = {0};
+        if (collect_status(s, (struct span){left.ptr, n}, &b) == OK)
+            print_batch(c, (struct span){left.ptr, n}, &b);
+        collect_batch_free(&b);
+        left.ptr += n + 1;
+        left.len -= n + 1;
+    }
+    if (e == OK && names.n == 0 && !c->json)
+        cmd_say(0, "no batches in queue %s", c->queue);
+    buf_free(&names.text);
+    return e;
+}
+
+struct workers_call {
+    bool done, json, quiet;
+    enum err err;
+    size_t n;
+    long flight;
+};
+
+static void print_worker(const struct queue_worker *w)
+{
+    printf("%-24.*s pid %-8.*s %4.*s of %-4.*s calls  %-20.*s since %lld s\n", (int)w->host.len,
+           w->host.ptr, (int)w->pid.len, w->pid.ptr, (int)w->flight.len, w->flight.ptr,
+           (int)w->concurrency.len, w->concurrency.ptr, (int)w->sink.len, w->sink.ptr,
+           (long long)(clock_wall_ms() - w->since_ms) / 1000);
+}
+
+static void print_worker_json(const struct queue_worker *w)
+{
+    struct json_object *o = json_object_new_object();
+    json_put_str(o, "worker", w->inc);
+    json_put_str(o, "host", w->host);
+    json_put_str(o, "pid", w->pid);
+    json_put_str(o, "in_flight", w->flight);
+    json_put_str(o, "concurrency", w->concurrency);
+    json_put_str(o, "sink", w->sink);
+    json_put_str(o, "version", w->version);
+    print_line(o);
+}
+
+static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size_t n)
+{
+    struct workers_call *c = ctx;
+    c->done = true;
+    c->err = e;
+    c->n = e == OK ? n : 0;
+    for (size_t i = 0; e == OK && i < n && !c->quiet; i++)
+        if (c->json)
+            print_worker_json(&w[i]);
+        else
+            print_worker(&w[i]);
+}
+
+static enum err ask_workers(struct session *s, struct workers_call *call)
+{
+    enum err e = queue_workers(session_queue(s), on_workers, call);
+    while (e == OK && !call->done)
+        ev_run(session_loop(s), EVRUN_ONCE);
+    return e == OK ? call->err : e;
+}
+
+// --- Commands
+// ------------------------------------------------------------------------------------
+
+static enum err status(struct cmd *c, struct session *s)
+{
+    struct collect_batch b = {0};
+    struct workers_call workers = {.quiet = true};
+    enum err e = ask_workers(s, &workers);
+    if (c->words.n == 0 && e == OK) {
+        e = print_batches(c, s, 20);
+    } else if (e == OK) {
+        struct span name = span_of(c->words.at[0]);
+        e = job_name_ok(name) ? collect_status(s, name, &b) : ERR_MISSING;
+        if (e == OK)
+            print_batch(c, name, &b);
+        else if (e == ERR_MISSING)
+            buf_addf(&c->why, "there is no batch %.100s in this queue (or it has expired)",
+                     c->words.at[0]);
+        collect_batch_free(&b);
+    }
+    if (e == OK && !c->json)
+        cmd_say(0,
+                workers.n ? "%zu workers"
+                          : "%zu workers: nothing will move until one is started",
+                workers.n);
+    return e;
+}
+
+static enum err list(struct cmd *c, struct session *s)
+{
+    return print_batches(c, s, 1000);
+}
+
+static enum err workers(struct cmd *c, struct session *s)
+{
+    struct workers_call call = {.json = c->json};
+    enum err e = ask_workers(s, &call);
+    if (e == OK && call.n == 0 && !c->json)
+        cmd_say(0, "no workers on queue %s", c->queue);
+    return e;
+}
+
+static int connected(struct cmd *c, enum err (*act)(struct cmd *c, struct session *s))
+{
+    struct session *s = NULL;
+    enum err e = cmd_connect(c, c->redis, c->queue, &s);
+    if (e == OK)
+        e = act(c, s);
+    session_close(s);
+    return e == OK ? EXIT_DONE : cmd_fail(c, e);
+}
+
+int cmd_status(struct cmd *c)
+{
+    return connected(c, status);
+}
+
+int cmd_list(struct cmd *c)
+{
+    return connected(c, list);
+}
+
+int cmd_workers(struct cmd *c)
+{
+    return connected(c, workers);
+}
