@@ -37,6 +37,7 @@ struct collector {
     uint64_t read;       // number of the last event that was read
     uint64_t known_last; // of the batch, when it was asked last
     bool reading, moved;
+    bool at_end; // the end of the batch was read: nothing more is waited for
     enum err err;
     double away_since; // seconds; 0: Redis is there
     ev_timer timer;
@@ -64,6 +65,7 @@ static enum err add(struct collector *c, const struct queue_event *ev)
         buf_addf(c->why, "event %s of the batch cannot be read", buf_str(&i->id));
         return ERR_FORMAT;
     }
+    c->at_end = i->event.type == EVENT_BATCH_DONE && i->number >= c->known_last;
     return OK;
 }
 
@@ -86,7 +88,7 @@ static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_
 
 static void read_more(struct collector *c)
 {
-    if (c->reading || c->pending > PENDING || !redis_ready(session_wait_redis(c->session)))
+    if (c->reading || c->at_end || c->pending > PENDING || !redis_ready(session_wait_redis(c->session)))
         return;
     c->reading = queue_events(session_waiter(c->session), c->options->batch, c->read, READ,
                               BLOCK_S, on_events, c) == OK;

@@ -12,7 +12,7 @@
 #define CELL        192u // pixels, when nothing else is asked
 #define MIN_CELL    32u
 #define MAX_CELL    1024u
-#define MAX_COLUMNS 12u
+#define MAX_COLUMNS 48
 #define GAP         12u // around and between the cells
 #define LABEL       (IMAGE_FONT_H + 8u)
 #define BACKGROUND  0x1b1d21u
@@ -160,7 +160,10 @@ static uint32_t choose_columns(uint32_t cells, uint32_t cell)
 
 static enum err lay_out(struct sheet *s, const struct sheet_options *o)
 {
-    uint32_t cell = o->cell ? o->cell : CELL;
+    uint32_t cell = o->cell          ? o->cell
+                    : s->cells > 400 ? CELL / 2
+                    : s->cells > 100 ? CELL * 2 / 3
+                                     : CELL;
     s->cell = cell < MIN_CELL ? MIN_CELL : cell > MAX_CELL ? MAX_CELL : cell;
     uint32_t most = (IMAGE_MAX_SIDE - GAP) / (s->cell + GAP);
     s->columns = o->columns ? o->columns : choose_columns(s->cells, s->cell);
@@ -173,6 +176,8 @@ static enum err lay_out(struct sheet *s, const struct sheet_options *o)
     s->width = GAP + s->columns * (s->cell + GAP);
     s->height = s->rows * s->row_height + GAP;
     s->band_row = UINT32_MAX;
+    if (s->height > IMAGE_MAX_SIDE)
+        return ERR_TOOBIG;
     s->band = malloc(3 * (size_t)s->width * s->row_height);
     return s->band ? OK : ERR_NOMEM;
 }
@@ -203,6 +208,10 @@ static enum err make(struct sheet *s, const struct sheet_options *o, struct shee
     s->folder = o->folder;
     s->cells = total < SHEET_MAX_CELLS ? total : SHEET_MAX_CELLS;
     enum err e = lay_out(s, o);
+    if (e == ERR_TOOBIG && why)
+        buf_addf(why,
+                 "the sheet would be %u pixels high; give it more columns or smaller cells",
+                 s->height);
     if (e == OK && asprintf(&path, "%s/contact_sheet.png", o->folder) < 0)
         e = ERR_NOMEM;
     if (e == OK)

@@ -23,7 +23,8 @@
 #define CALL_TIMEOUT 10.0 // seconds, of a command
 #define WAIT_SECONDS 5.0  // of one blocking wait for new work
 #define MAX_UNSTORED 64   // images in hand, beside as many as there are calls
-#define MAX_LANES    64   // lanes and models that are looked at in one claim
+#define AHEAD        8 // one job for so many calls is claimed ahead, so that no slot waits for it
+#define MAX_LANES    64 // lanes and models that are looked at in one claim
 
 struct worker {
     struct ev_loop *loop;
@@ -208,7 +209,8 @@ static void schedule(struct worker *w)
     if (w->host.draining || inbox_busy(w->inbox))
         return;
     unsigned busy = peers_sum(w, tasks_claimed);
-    unsigned room = busy < w->options.concurrency ? w->options.concurrency - busy : 0;
+    unsigned most = w->options.concurrency + w->options.concurrency / AHEAD;
+    unsigned room = busy < most ? most - busy : 0;
     if (room > QUEUE_MAX_JOBS)
         room = QUEUE_MAX_JOBS;
     if (w->resend) {
