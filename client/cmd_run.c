@@ -129,9 +129,11 @@ static void clean_up(struct run *r)
 static void drain(struct run *r)
 {
     bool never = false;
+    session_go_on(r->session);
     farm_drain(r->farm);
     for (double left = DRAIN_S; left > 0 && farm_running(r->farm); left -= 0.05)
-        (void)!session_wait_for(r->session, &never, 0.05);
+        if (session_wait_for(r->session, &never, 0.05) == ERR_CANCELLED)
+            return; // Ctrl-C once more
 }
 
 static int end(struct run *r, const struct collect_result *result, int status)

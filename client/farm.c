@@ -78,9 +78,9 @@ static bool wait_for(pid_t pid, int64_t ms)
     return false;
 }
 
-static void stop_child(pid_t pid, int64_t ms)
+// It has been told to end.
+static void end_child(pid_t pid, int64_t ms)
 {
-    kill(pid, SIGTERM);
     if (wait_for(pid, ms))
         return;
     kill(pid, SIGKILL);
@@ -313,12 +313,15 @@ void farm_stop(struct farm *f)
 {
     if (!f)
         return;
-    farm_drain(f);
+    if (!f->draining) // a worker that is told twice leaves at once
+        farm_drain(f);
     for (unsigned i = 0; i < f->options.workers; i++)
         if (f->workers[i].pid > 0)
-            stop_child(f->workers[i].pid, STOP_MS);
-    if (f->redis > 0)
-        stop_child(f->redis, STOP_MS);
+            end_child(f->workers[i].pid, STOP_MS);
+    if (f->redis > 0) {
+        kill(f->redis, SIGTERM);
+        end_child(f->redis, STOP_MS);
+    }
     if (f->folder[0]) {
         char socket[96];
         snprintf(socket, sizeof socket, "%s/redis.sock", f->folder);

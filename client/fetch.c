@@ -73,23 +73,28 @@ static enum err copy_all(struct output *o, const struct event *e, struct span fo
 // --- Redis
 // ---------------------------------------------------------------------------------------
 
-static void dropped(void *ctx, enum err e, int64_t value)
-{
-    (void)ctx, (void)e, (void)value; // what could not be dropped expires
-}
-
 static void end(struct fetch *f, enum err e)
 {
     output_image_abort(f->file);
-    if (e == OK) {
-        int64_t bytes = 0;
-        for (unsigned i = 0; i < f->event->n_images; i++)
-            bytes += (int64_t)f->event->images[i].bytes;
-        (void)!blob_drop(session_queue(f->session), f->name, f->event->n_images, bytes, dropped,
-                         NULL);
-    }
     f->done(f->ctx, e);
     free(f);
+}
+
+static void on_dropped(void *ctx, enum err e, int64_t value)
+{
+    (void)e, (void)value; // what could not be dropped expires
+    end(ctx, OK);
+}
+
+// All images are on the disk: they need not be in Redis any more.
+static void drop(struct fetch *f)
+{
+    int64_t bytes = 0;
+    for (unsigned i = 0; i < f->event->n_images; i++)
+        bytes += (int64_t)f->event->images[i].bytes;
+    if (blob_drop(session_queue(f->session), f->name, f->event->n_images, bytes, on_dropped, f) !=
+        OK)
+        end(f, OK);
 }
 
 static void on_chunks(void *ctx, enum err e, const struct span *chunks, size_t n);
@@ -135,7 +140,7 @@ static void on_chunks(void *ctx, enum err e, const struct span *chunks, size_t n
         f->file = NULL;
         f->image++;
         if (e == OK && !next_image(f, &e)) {
-            end(f, OK);
+            drop(f);
             return;
         }
     }

@@ -177,6 +177,11 @@ bool session_interrupted(const struct session *s)
     return s->interrupted;
 }
 
+void session_go_on(struct session *s)
+{
+    s->interrupted = false;
+}
+
 enum err session_reconnected(struct session *s, double seconds)
 {
     enum err e = redis_ready(s->redis) ? OK : session_wait_for(s, &s->up, seconds);

@@ -35,6 +35,7 @@ MUST_USE enum err session_wait(struct session *s, const bool *done);
 MUST_USE enum err session_wait_for(struct session *s, const bool *done, double seconds);
 void session_interrupt(struct session *s); // may be called from within the loop
 bool session_interrupted(const struct session *s);
+void session_go_on(struct session *s); // forgets the interruption, so that there can be another
 // Until the connection is up again, `seconds` at most: ERR_NET then.
 MUST_USE enum err session_reconnected(struct session *s, double seconds);
 

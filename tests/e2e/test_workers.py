@@ -1,0 +1,145 @@
+"""A farm of several workers: Redis as sink, watchers that die, answers that fail, a drain."""
+import json
+import os
+import signal
+import subprocess
+
+import farm
+from farm import Farm, check_events, lines, sha256
+
+
+def three_workers_two_watchers():
+    farm.need_parti()
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        for _ in range(3):
+            f.worker("--concurrency", "16")
+        batch = f.genfarm("submit", farm.PARTI).stdout.strip()
+        one = f.follow("watch", batch, "--json")
+        two = f.follow("watch", batch, "--json")
+        events = []
+        while len(events) < 400:
+            events.append(json.loads(two.stdout.readline()))
+        two.kill()
+        two.wait()
+        last = events[-1]["event_id"]
+        rest = f.genfarm("watch", batch, "--json", "--after", last).stdout
+        events += [json.loads(line) for line in rest.splitlines()]
+        check_events(events, 1632)
+        check_events([json.loads(line) for line in one.stdout], 1632)
+        assert one.wait(30) == 0
+        f.genfarm("collect", batch, "-o", f.path("out"))
+        manifest = lines(f.batch("manifest.jsonl"))
+        assert len(manifest) == 1632 and len(f.requests()) == 1632
+        for m in manifest:
+            assert sha256(f.batch(m["images"][0]["path"])) == m["images"][0]["sha256"]
+        farm.until(lambda: f.cli("GET", "genfarm:{default}:stored") == "0")
+
+
+def bad_weather():
+    """With 30 % of the answers refused or cut, everything still completes."""
+    farm.need_parti()
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--fault", "rate_minute=0.03", "--fault", "503=0.09",
+                   "--fault", "500=0.09", "--fault", "cut_body=0.05", "--fault", "cut_header=0.04")
+        f.redis()
+        f.worker("--concurrency", "128", "--sink", "dir:" + f.path("out"))
+        batch = f.genfarm("submit", farm.PARTI, "--max-attempts", 20).stdout.strip()
+        r = f.genfarm("collect", batch, "-o", f.path("out"), "--json")
+        events = [json.loads(line) for line in r.stdout.splitlines()]
+        ends = check_events(events, 1632)
+        assert all(e["event"] == "completed" for e in ends)
+        unknown = sum(e["event"] == "unknown" for e in events)
+        assert unknown > 0 and events[-1]["possible_double_bill"] == unknown
+        assert str(unknown) + " calls may have been billed twice" in r.stderr
+
+
+def drain():
+    """SIGTERM: calls in flight end, the rest goes back and another worker does it; no call twice."""
+    with Farm() as f:
+        f.emulator("--latency", "300ms")
+        f.redis()
+        first = f.worker("--concurrency", "8", "--sink", "dir:" + f.path("out"))
+        batch = f.genfarm("submit", f.prompts(60)).stdout.strip()
+        w = f.follow("watch", batch, "--json")
+        seen = 0
+        while seen < 5:
+            seen += '"completed"' in w.stdout.readline()
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(20) == 0
+        f.worker("--concurrency", "32", "--sink", "dir:" + f.path("out"))
+        w.stdout.read()
+        assert w.wait(60) == 0
+        assert len(f.requests()) == 60, "a drained call was repeated"
+
+
+def lost_worker():
+    """kill -9 of a worker: its calls are told as unknown and done again after the lease."""
+    with Farm() as f:
+        f.emulator("--latency", "500ms")
+        f.redis()
+        first = f.worker("--concurrency", "8", "--lease", "2", "--sink", "dir:" + f.path("out"))
+        batch = f.genfarm("submit", f.prompts(24)).stdout.strip()
+        farm.until(lambda: len(f.requests()) >= 8)
+        first.kill()
+        f.worker("--concurrency", "32", "--lease", "2", "--sink", "dir:" + f.path("out"))
+        out = f.genfarm("watch", batch, "--json").stdout
+        events = [json.loads(line) for line in out.splitlines()]
+        assert all(e["event"] == "completed" for e in check_events(events, 24))
+        unknown = [e for e in events if e["event"] == "unknown"]
+        assert unknown and all(e["error"]["code"] == "worker_lost" for e in unknown)
+
+
+def steering():
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        batch = f.genfarm("submit", f.prompts(50), "--batch", "steered").stdout.strip()
+        assert batch == "steered"
+        f.genfarm("submit", f.path("prompts50.txt"), "--batch", "steered")  # the same: no-op
+        other = f.prompts(50, "something else %d")
+        f.genfarm("submit", other, "--batch", "steered", status=2)
+        f.genfarm("cancel", batch, "00000003", "00000004")
+        f.genfarm("cancel", batch, "no-such-id", status=1)
+        f.genfarm("pause", batch)
+        f.worker("--concurrency", "8")
+        status = json.loads(f.genfarm("status", batch, "--json").stdout)
+        assert status["state"] == "paused" and status["cancelled"] == 2
+        f.genfarm("resume", batch)
+        f.genfarm("watch", batch, status=3)
+        f.genfarm("retry", batch)
+        out = f.genfarm("collect", batch, "-o", f.path("out"), "--json").stdout
+        events = [json.loads(line) for line in out.splitlines()]
+        assert [e["run"] for e in events if e["event"] == "reopened"] == [2]
+        assert events[-1]["event"] == "batch_done" and events[-1]["completed"] == 50
+        assert "steered" in f.genfarm("list").stdout
+        assert "of 8" in f.genfarm("workers").stdout
+        f.genfarm("doctor", status=None)
+
+
+def other_language():
+    """A producer with another msgpack library pushes to the inbox."""
+    try:
+        import msgpack
+    except ImportError:
+        print("python3-msgpack is not installed: skipped")
+        return
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.worker("--concurrency", "8")
+        things = [msgpack.packb({"batch": "theirs", "id": "n%d" % i, "prompt": "a thing %d" % i})
+                  for i in range(20)]
+        things += [things[3], b"\xc1 no msgpack", msgpack.packb({"batch": "theirs", "seal": True,
+                                                                "total": 20})]
+        for t in things:
+            subprocess.run(["redis-cli", "-s", f.socket, "-x", "RPUSH", "genfarm:{default}:inbox"],
+                           input=t, capture_output=True, check=True)
+        farm.until(lambda: f.cli("EXISTS", "genfarm:{default}:b:theirs") == "1")
+        out = f.genfarm("watch", "theirs", "--json").stdout
+        check_events([json.loads(line) for line in out.splitlines()], 20)
+        farm.until(lambda: f.cli("LLEN", "genfarm:{default}:dead") == "1")
+
+
+farm.main([three_workers_two_watchers, bad_weather, drain, lost_worker, steering, other_language])
