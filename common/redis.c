@@ -418,6 +418,14 @@ static void on_info(void *ctx, enum err e, const redisReply *reply)
     }
 }
 
+// INFO and ROLE are answered while the server still loads its data; PING says that it does.
+static void on_ping(void *ctx, enum err e, const redisReply *reply)
+{
+    if (e == ERR_AUTH && reply && strncmp(reply->str, "NOPERM", 6) == 0)
+        return;
+    greeted(ctx, e, reply);
+}
+
 static void on_role(void *ctx, enum err e, const redisReply *reply)
 {
     struct redis *r = ctx;
@@ -471,6 +479,8 @@ static void greet(struct redis *r)
             (struct span[]){SPAN("CLIENT"), SPAN("SETNAME"), span_of(r->options.name)});
     if (r->io)
         say(r, on_info, 2, (struct span[]){SPAN("INFO"), SPAN("server")});
+    if (r->io)
+        say(r, on_ping, 1, (struct span[]){SPAN("PING")});
     if (r->io)
         say(r, on_role, 1, (struct span[]){SPAN("ROLE")});
     if (r->io)

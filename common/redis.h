@@ -3,8 +3,8 @@
 // hiredis is the codec (redisFormatCommandArgv, redisReader); the socket, the TLS, the queue of
 // requests and their deadlines are ours, because hiredis 0.14 has neither TLS nor timeouts.
 //
-//   CLOSED -> CONNECTING -> GREETING (AUTH, SELECT, CLIENT SETNAME, INFO server, ROLE) -> READY
-//     ^___________|_______________|_________________________________________________________|
+//   CLOSED -> CONNECTING -> GREETING (AUTH, SELECT, SETNAME, INFO, PING, ROLE) -> READY
+//     ^___________|_______________|_______________________________________________|
 //
 // A lost connection is made anew by itself, with jittered backoff (100 ms doubling to 5 s), for
 // ever. A request whose deadline passes drops the connection, for a late answer would shift all
