@@ -95,6 +95,7 @@ struct cmd_follow { // {0} is a valid beginning
     bool resume;        // the folder may be there
     uint64_t after;
     bool stop_blocked;
+    uint64_t blocked_after; // see collect.h
     void (*idle)(void *ctx);
     void *ctx;
 };

@@ -203,6 +203,7 @@ static int follow(struct follow *f, struct session *s, const struct collect_batc
                                 .output = f->output,
                                 .progress = f->progress,
                                 .stop_blocked = f->what->stop_blocked,
+                                .blocked_after = f->what->blocked_after,
                                 .event = on_event,
                                 .idle = on_idle,
                                 .ctx = f};

@@ -25,6 +25,7 @@ struct run {
     struct inputs *inputs; // NULL: resumed
     struct farm *farm;
     struct session *session;
+    uint64_t seen;     // the batch's last event before our workers were there
     struct buf broken; // why the farm cannot go on; empty while it can
 };
 
@@ -71,6 +72,15 @@ static int check_key(const struct cmd *c)
                                 "--api-key-file; nothing was started");
 }
 
+static enum err look_back(struct run *r)
+{
+    struct collect_batch b = {0};
+    enum err e = collect_status(r->session, span_of(r->batch), &b);
+    r->seen = (uint64_t)b.last_event;
+    collect_batch_free(&b);
+    return e == ERR_MISSING ? OK : e; // not submitted yet: told later, in words
+}
+
 static enum err start_farm(struct run *r)
 {
     struct cmd *c = r->cmd;
@@ -88,6 +98,8 @@ static enum err start_farm(struct run *r)
     enum err e = farm_start(&o, &r->farm, &c->why);
     if (e == OK)
         e = cmd_connect(c, farm_url(r->farm), r->queue, &r->session);
+    if (e == OK && c->resume)
+        e = look_back(r);
     return e == OK ? farm_workers(r->farm, &c->why) : e;
 }
 
@@ -166,6 +178,7 @@ static int follow(struct run *r)
                            .folder = r->folder,
                            .resume = access(r->folder, F_OK) == 0,
                            .stop_blocked = true,
+                           .blocked_after = r->seen,
                            .idle = look,
                            .ctx = r};
     int status = cmd_follow(r->cmd, r->session, &f, &result);

@@ -88,7 +88,8 @@ static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_
 
 static void read_more(struct collector *c)
 {
-    if (c->reading || c->at_end || c->pending > PENDING || !redis_ready(session_wait_redis(c->session)))
+    if (c->reading || c->at_end || c->pending > PENDING ||
+        !redis_ready(session_wait_redis(c->session)))
         return;
     c->reading = queue_events(session_waiter(c->session), c->options->batch, c->read, READ,
                               BLOCK_S, on_events, c) == OK;
@@ -192,7 +193,8 @@ static void tell(struct collector *c, const struct item *i)
     r->ended = i->event.type == EVENT_BATCH_DONE;
     if (i->event.type == EVENT_BATCH_DONE)
         take_done(r, &i->event);
-    if (i->event.type == EVENT_BLOCKED || i->event.type == EVENT_UNBLOCKED)
+    if ((i->event.type == EVENT_BLOCKED || i->event.type == EVENT_UNBLOCKED) &&
+        i->number > o->blocked_after)
         take_blocked(c, &i->event);
 }
 

@@ -18,7 +18,8 @@ struct collect_options {
     uint64_t after;            // events up to this number are known already
     struct output *output;     // NULL: images and results are not saved
     struct progress *progress; // may be NULL
-    bool stop_blocked;         // end when a group is blocked
+    bool stop_blocked;         // end when a group is blocked...
+    uint64_t blocked_after;    // ...by an event after this number: older ones are history
     // Each event, in order, its images being there. May be NULL.
     void (*event)(void *ctx, const struct event *e, struct span event_id);
     void (*idle)(void *ctx); // five times a second; may be NULL

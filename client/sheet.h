@@ -13,7 +13,8 @@ struct sheet_options {
     const char *folder; // a batch's; manifest.jsonl is read if it is there, else images/
     const char *out;    // NULL: FOLDER/contact_sheet.png
     uint32_t columns;   // 0: chosen so that the sheet is about as wide as high, 48 at most
-    uint32_t cell;      // pixels, the longest side of a picture; 0: 192, less for more than 100 pictures
+    uint32_t
+        cell; // pixels, the longest side of a picture; 0: 192, less for more than 100 pictures
 };
 struct sheet_result {
     uint32_t cells;   // drawn
