@@ -142,4 +142,21 @@ def other_language():
         farm.until(lambda: f.cli("LLEN", "genfarm:{default}:dead") == "1")
 
 
-farm.main([three_workers_two_watchers, bad_weather, drain, lost_worker, steering, other_language])
+def library():
+    """The example program of libgenfarm: submits, follows through a descriptor's loop, collects."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.worker("--concurrency", "8")
+        p = subprocess.run([os.path.join(farm.BIN, "genfarm-example"), "a tree", "a river", "a hill"],
+                           env=f.env, cwd=f.dir, capture_output=True, text=True, timeout=60)
+        assert p.returncode == 0, p.stderr
+        check_events([json.loads(line) for line in p.stdout.splitlines()], 3)
+        (folder,) = os.listdir(f.path("pictures"))
+        assert len(os.listdir(f.path("pictures", folder, "images"))) == 3
+        p = subprocess.run([os.path.join(farm.BIN, "genfarm-example"), "a tree", ""], env=f.env,
+                           cwd=f.dir, capture_output=True, text=True, timeout=60)
+        assert p.returncode == 1 and "job 1" in p.stderr and "prompt" in p.stderr
+
+
+farm.main([three_workers_two_watchers, bad_weather, drain, lost_worker, steering, other_language, library])
