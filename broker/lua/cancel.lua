@@ -5,7 +5,7 @@
 -- Returns {1, cancelled now, 1 when more is left to do}; {0} no such batch.
 local batch, now = ARGV[1], now_ms()
 local key = P .. 'b:' .. batch
-local b = call('HMGET', key, 'nonce', 'open', 'sealed')
+local b = call('HMGET', key, 'nonce', 'open', 'sealed', 'cancel')
 if not b[1] then return {0} end
 if #ARGV > 2 then
   local indexes = {}
@@ -14,8 +14,8 @@ if #ARGV > 2 then
   if n > 0 then finish_if_done(batch, now) end
   return {1, n, 0}
 end
-if b[2] == '0' and b[3] == '1' then return {1, 0, 0} end
-if call('HEXISTS', key, 'cancel') == 0 then
+if b[2] == '0' and b[3] == '1' and not b[4] then return {1, 0, 0} end
+if not b[4] then
   call('HDEL', key, 'done_at') -- a removal first
   call('HSET', key, 'cancel', '0', 'sealed', '1', 'total', call('HGET', key, 'hw'))
   call('ZADD', P .. 'cancelling', int(now), batch)

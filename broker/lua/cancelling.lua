@@ -13,14 +13,14 @@ local function cancel_jobs(batch, indexes, now)
     end
   end
   if #open == 0 then return 0 end
-  local run = tonumber(call('HGET', P .. 'b:' .. batch, 'run') or 1)
+  local runs = call('HMGET', P .. 'rn:' .. batch, unpack(open))
   local bits, events = {}, {}
   for i, index in ipairs(open) do
     bits[#bits + 1] = 'SET'
     bits[#bits + 1] = 'u2'
     bits[#bits + 1] = '#' .. index
     bits[#bits + 1] = 3
-    events[i] = event('cancelled', run, index, now, input_id(inputs[i]))
+    events[i] = event('cancelled', tonumber(runs[i] or 1), index, now, input_id(inputs[i]))
   end
   call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
   emit(batch, events)
@@ -30,11 +30,11 @@ local function cancel_jobs(batch, indexes, now)
   return #open
 end
 
--- Goes on cancelling a whole batch from where the last call stopped; when all jobs are over its
--- lists go, too, and the batch ends.
+-- Goes on cancelling a whole batch from where the last call stopped; when all jobs are over
+-- the batch ends.
 local function cancel_some(batch, most, now)
   local key = P .. 'b:' .. batch
-  local b = call('HMGET', key, 'cancel', 'hw', 'user', 'paused')
+  local b = call('HMGET', key, 'cancel', 'hw')
   if not b[1] then
     call('ZREM', P .. 'cancelling', batch)
     return 0
@@ -47,17 +47,6 @@ local function cancel_some(batch, most, now)
     call('HSET', key, 'cancel', from + #indexes)
     return cancel_jobs(batch, indexes, now)
   end
-  for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
-    local n = call('LLEN', P .. 'r:' .. list)
-    if n > 0 and not b[4] then
-      ring_out(list, b[3])
-      local _, lane_model = list_parts(list)
-      count_ready(lane_model, -n)
-    end
-    call('UNLINK', P .. 'r:' .. list)
-  end
-  call('UNLINK', P .. 'd:' .. batch)
-  call('ZREM', P .. 'delayed', batch)
   call('ZREM', P .. 'cancelling', batch)
   call('HDEL', key, 'cancel')
   call('HSET', key, 'sealed', '1')

@@ -17,10 +17,10 @@ local last = call('HMGET', me, 'seq', 'seqn')
 local function head(list)
   local _, _, batch = list_parts(list)
   local b = call('HMGET', P .. 'b:' .. batch, 'nonce', 'total', 'hw', 'user', 'maxin',
-    'created')
+    'created', 'run')
   local total = tonumber(b[2] or -1)
   if total < 0 then total = tonumber(b[3] or 0) end
-  return batch, {list, b[4] or '', b[1] or '', total, b[6] or '0'}, tonumber(b[5] or 1)
+  return batch, {list, b[4] or '', b[1] or '', total, b[6] or '0'}, tonumber(b[5] or 1), b[7]
 end
 
 if seq <= tonumber(last[1]) then
@@ -39,22 +39,24 @@ if seq <= tonumber(last[1]) then
 end
 call('HSET', me, 'seq', seq, 'seqn', 0) -- refused over maxmemory, before anything was popped
 
-local slots, visits, active, bytes = 0, {}, {}, 0
+local slots, visits, active, bytes, popped = 0, {}, {}, 0, 0
 
--- Takes up to q tickets of one list; the ones whose job is over are dropped.
+-- Takes up to q tickets of one list; the ones whose job is over are dropped, and count for the
+-- bound of the call.
 local function take(list, q)
-  local batch, visit, maxin = head(list)
+  local batch, visit, maxin, run = head(list)
   q = math.min(q, math.max(1, math.floor(8388608 / maxin)))
   local tickets = call('LPOP', P .. 'r:' .. list, q)
   if not tickets then return end
   local _, lane_model = list_parts(list)
   count_ready(lane_model, -#tickets)
-  local indexes = {}
-  for i, t in ipairs(tickets) do indexes[i] = struct.unpack('>I4', t) end
-  local state = states(batch, indexes)
+  popped = popped + #tickets
+  local indexes, runs = {}, {}
+  for i, t in ipairs(tickets) do indexes[i], runs[i] = struct.unpack('>I4I2', t) end
+  local gone = over(batch, run, indexes, runs)
   local inputs = call('HMGET', P .. 'in:' .. batch, unpack(indexes))
   for i, t in ipairs(tickets) do
-    if state[i] == 0 and inputs[i] then
+    if not gone[i] and inputs[i] then
       slots = slots + 1
       active[#active + 1] = seq .. ':' .. slots
       active[#active + 1] = 'c' .. t .. list
@@ -70,7 +72,7 @@ end
 -- Goes round the users of one ring, and round the batches of each.
 local function round(ring)
   local users = call('LLEN', P .. 'ring:' .. ring)
-  while users > 0 and slots < want and bytes < 8388608 do
+  while users > 0 and slots < want and bytes < 8388608 and popped < want + 1000 do
     local share = math.max(1, math.floor((want - slots) / users))
     local user = call('LPOP', P .. 'ring:' .. ring)
     if not user then return end

@@ -19,8 +19,7 @@ if seq <= last then
   end
   return out
 end
-if call('LLEN', P .. 'inbox') == 0 then return out end
-call('HSET', me, 'seq', seq, 'seqn', 0)
+call('HSET', me, 'seq', seq, 'seqn', 0) -- of an empty one, too: it may come in late once more
 local n = 0
 for _ = 1, tonumber(ARGV[3]) do
   local item = call('LPOP', P .. 'inbox')

@@ -94,6 +94,18 @@ local function states(batch, indexes)
   return call('BITFIELD', P .. 'st:' .. batch, unpack(args))
 end
 
+-- Which of these jobs need nothing more: they have ended, or were opened again since as a later
+-- run (`rn` holds the runs above 1), or the batch (run: its HGET) is gone.
+local function over(batch, run, indexes, runs)
+  local out = {}
+  local state = run and states(batch, indexes)
+  local later = run and tonumber(run) > 1 and call('HMGET', P .. 'rn:' .. batch, unpack(indexes))
+  for i = 1, #indexes do
+    out[i] = not state or state[i] ~= 0 or (later and tonumber(later[i] or 1) ~= runs[i]) or false
+  end
+  return out
+end
+
 local TYPE = {
   submitted = 1, completed = 2, failed = 3, cancelled = 4, retrying = 5, unknown = 6,
   reopened = 7, blocked = 8, unblocked = 9, step = 10, batch_done = 11,
@@ -121,14 +133,31 @@ local function input_id(record)
   return string.sub(record, 7, 6 + n)
 end
 
-local KEYS_OF_BATCH = {'b:', 'in:', 'st:', 'ev:', 'ids:', 'ls:'}
+local KEYS_OF_BATCH = {'b:', 'in:', 'st:', 'ev:', 'ids:', 'ls:', 'rn:'}
 
--- Ends a batch whose last open job has gone: writes batch_done and starts its retention.
+-- Removes what waits of a batch: its ready lists and delayed tickets.
+local function drop_lists(batch, user, paused)
+  for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
+    local n = call('LLEN', P .. 'r:' .. list)
+    if n > 0 and not paused then
+      ring_out(list, user)
+      local _, lane_model = list_parts(list)
+      count_ready(lane_model, -n)
+    end
+    if n > 0 then call('UNLINK', P .. 'r:' .. list) end
+  end
+  call('UNLINK', P .. 'd:' .. batch)
+  call('ZREM', P .. 'delayed', batch)
+end
+
+-- Ends a batch whose last open job has gone: writes batch_done and starts its retention. Tickets
+-- of jobs that were cancelled one by one may still be about; they go, too.
 local function finish_if_done(batch, now)
   local key = P .. 'b:' .. batch
   local b = call('HMGET', key, 'sealed', 'open', 'completed', 'failed', 'cancelled', 'hw', 'cost',
-    'unknown', 'keep', 'run', 'done_at')
+    'unknown', 'keep', 'run', 'done_at', 'user', 'paused')
   if b[1] ~= '1' or tonumber(b[2]) ~= 0 or b[11] then return end
+  drop_lists(batch, b[12], b[13])
   emit(batch, {event('batch_done', tonumber(b[10]), 0, now, '', {
     completed = tonumber(b[3]), failed = tonumber(b[4]), cancelled = tonumber(b[5]),
     total = tonumber(b[6]), cost = tonumber(b[7]), possible_double_bill = tonumber(b[8]),

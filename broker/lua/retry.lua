@@ -19,7 +19,7 @@ for i = 3, #ARGV, 2 do
   end
 end
 local state = #indexes > 0 and states(batch, indexes) or {}
-local bits, count, ready, n, last = {}, {0, 0, 0}, {}, 0, from
+local bits, count, ready, runs, n, last = {}, {0, 0, 0}, {}, {}, 0, from
 for i, index in ipairs(indexes) do
   if state[i] ~= 0 and index >= last then
     n = n + 1
@@ -29,6 +29,8 @@ for i, index in ipairs(indexes) do
     bits[#bits + 1] = 'u2'
     bits[#bits + 1] = '#' .. index
     bits[#bits + 1] = 0
+    runs[#runs + 1] = index
+    runs[#runs + 1] = run
     local l = ready[lists[i]] or {}
     ready[lists[i]] = l
     l[#l + 1] = struct.pack('>I4I2', index, run) .. '\0\0\0\0'
@@ -39,6 +41,7 @@ call('ZREM', P .. 'expiring', batch)
 for _, k in ipairs(KEYS_OF_BATCH) do call('PERSIST', P .. k .. batch) end
 call('HDEL', key, 'done_at', 'reopened') -- removals first: this works when memory is full
 call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
+call('HSET', P .. 'rn:' .. batch, unpack(runs))
 call('HSET', key, 'run', run, 'reopened', last)
 for s, name in ipairs({'completed', 'failed', 'cancelled'}) do
   if count[s] > 0 then call('HINCRBY', key, name, -count[s]) end

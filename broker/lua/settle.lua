@@ -16,6 +16,7 @@ if not alive(inc, now) then return {-1} end
 local me, key = P .. 'w:' .. inc, P .. 'a:' .. inc
 local old = call('HMGET', me, 'sset', 'marks')
 if old[1] == number then return {1, old[2]} end
+if old[1] and tonumber(number) < tonumber(old[1]) then return {1, ''} end -- late: answered long ago
 
 local STATE = {C = 1, F = 2, X = 3}
 local NAME = {C = 'completed', F = 'failed', X = 'cancelled'}
@@ -36,32 +37,34 @@ end
 
 local marks, live = {}, 0
 
--- Which of the jobs are ours still, and which of those are not over.
+-- Which of the jobs are ours still, and which of those are not over. All of them leave the active
+-- hash; the noted ones come back.
 local function admit(batch, jobs)
-  local fields, indexes, ours = {}, {}, {}
+  local fields, indexes, runs, ours = {}, {}, {}, {}
   for i, j in ipairs(jobs) do fields[i] = j.field end
   for i, v in ipairs(call('HMGET', key, unpack(fields))) do
     if v then
       ours[#ours + 1] = jobs[i]
       jobs[i].value = v
-      indexes[#indexes + 1] = struct.unpack('>I4', v, 2)
-      jobs[i].index = indexes[#indexes]
+      indexes[#ours], runs[#ours] = struct.unpack('>I4I2', v, 2)
+      jobs[i].index = indexes[#ours]
     end
   end
   if #ours == 0 then return ours end
-  local state = states(batch, indexes)
+  local run = call('HGET', P .. 'b:' .. batch, 'run')
+  local ended = over(batch, run, indexes, runs)
   local gone, seen = {}, {}
   for i, j in ipairs(ours) do
-    j.over = state[i] ~= 0 or seen[j.index] -- a job named twice ends once
+    j.over = ended[i] or seen[j.index] -- a job named twice ends once
     seen[j.index] = true
-    if j.op ~= 'N' or j.over then gone[#gone + 1] = j.field end
+    gone[i] = j.field
   end
-  if #gone > 0 then call('HDEL', key, unpack(gone)) end
-  return ours
+  call('HDEL', key, unpack(gone))
+  return ours, run
 end
 
 local function group(batch, jobs)
-  local ours = admit(batch, jobs)
+  local ours, kept = admit(batch, jobs)
   local bits, sums, events, notes, ready, due, late = {}, {}, {}, {}, {}, {}, {}
   local ended, b = 0, nil
   for _, j in ipairs(ours) do
@@ -97,7 +100,7 @@ local function group(batch, jobs)
     end
   end
   for _, j in ipairs(jobs) do marks[#marks + 1] = j.mark or '0' end
-  if #ours == 0 then return end
+  if not kept then return end -- none are ours, or the batch was forgotten
   local name = P .. 'b:' .. batch
   if #bits > 0 then call('BITFIELD', P .. 'st:' .. batch, unpack(bits)) end
   if #notes > 0 then call('HSET', key, unpack(notes)) end

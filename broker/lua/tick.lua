@@ -92,14 +92,14 @@ local function lost_job(batch, value, policy, out)
 end
 
 local function recover(batch, values)
-  local indexes = {}
-  for i, v in ipairs(values) do indexes[i] = struct.unpack('>I4', v, 2) end
-  local state = states(batch, indexes)
-  local policy = call('HGET', P .. 'b:' .. batch, 'on_unknown')
-  if not policy then return end -- the batch is gone
+  local indexes, runs = {}, {}
+  for i, v in ipairs(values) do indexes[i], runs[i] = struct.unpack('>I4I2', v, 2) end
+  local b = call('HMGET', P .. 'b:' .. batch, 'on_unknown', 'run')
+  local policy = b[1]
+  local gone = over(batch, b[2], indexes, runs)
   local out = {unknown = {}, failed = {}, lists = {}}
   for i, v in ipairs(values) do
-    if state[i] == 0 then lost_job(batch, v, policy, out) end
+    if not gone[i] then lost_job(batch, v, policy, out) end
   end
   if #out.unknown > 0 then
     emit(batch, out.unknown)
