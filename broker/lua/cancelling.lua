@@ -39,17 +39,17 @@ local function cancel_some(batch, most, now)
     call('ZREM', P .. 'cancelling', batch)
     return 0
   end
-  local from, have = tonumber(b[1]), tonumber(b[2])
+  local from, have, n = tonumber(b[1]), tonumber(b[2]), 0
+  local to = math.min(have, from + most)
   local indexes = {}
-  for i = from, math.min(have, from + most) - 1 do indexes[#indexes + 1] = i end
-  if #indexes > 0 then
-    call('HDEL', key, 'cancel') -- a removal first, so that it works when memory is full
-    call('HSET', key, 'cancel', from + #indexes)
-    return cancel_jobs(batch, indexes, now)
+  for i = from, to - 1 do indexes[#indexes + 1] = i end
+  call('HDEL', key, 'cancel') -- a removal first, so that it works when memory is full
+  if to < have then call('HSET', key, 'cancel', to) end
+  if #indexes > 0 then n = cancel_jobs(batch, indexes, now) end
+  if to == have then
+    call('ZREM', P .. 'cancelling', batch)
+    call('HSET', key, 'sealed', '1')
+    finish_if_done(batch, now)
   end
-  call('ZREM', P .. 'cancelling', batch)
-  call('HDEL', key, 'cancel')
-  call('HSET', key, 'sealed', '1')
-  finish_if_done(batch, now)
-  return 0
+  return n
 end
