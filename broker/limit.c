@@ -198,17 +198,16 @@ enum err limit_ask(struct redis *r, double timeout, const struct limit_request *
     if (!ask)
         return ERR_NOMEM;
     *ask = (struct ask){.done = done, .ctx = ctx, .want = l->want};
-    char key[MAX_GROUP + 32], want[16], horizon[24], back[16];
+    char key[MAX_GROUP + 32], want[16], horizon[24], from[24], to[24];
     int n =
         snprintf(key, sizeof key, "genfarm:{limit:%.*s}:l", (int)l->group.len, l->group.ptr);
     snprintf(want, sizeof want, "%u", l->want);
     snprintf(horizon, sizeof horizon, "%" PRId64, l->horizon_us);
-    snprintf(back, sizeof back, "%u", l->handed_back);
-    const struct span argv[] = {{key, (size_t)n},
-                                span_of(want),
-                                span_of(horizon),
-                                span_of(back),
-                                l->spec.len ? l->spec : SPAN(""),
+    snprintf(from, sizeof from, "%" PRId64, l->back_from_us);
+    snprintf(to, sizeof to, "%" PRId64, l->back_to_us);
+    const struct span argv[] = {{key, (size_t)n},    span_of(want),
+                                span_of(horizon),    span_of(from),
+                                span_of(to),         l->spec.len ? l->spec : SPAN(""),
                                 span_of(how[l->how])};
     enum err e =
         redis_eval(r, timeout, answered, ask, script(), 1, sizeof argv / sizeof *argv, argv);

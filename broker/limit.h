@@ -29,8 +29,11 @@ struct limit_request {
     struct span group; // project/model/lane
     unsigned want;     // 0: ask only
     int64_t horizon_us;
-    unsigned handed_back; // the last slots of an earlier grant, still in the future
-    struct span spec;     // to be set where none is; empty: none
+    // Hands back the end of an earlier grant: the first and the last of its slots that will not
+    // be used, in the server's time (server_us + slot); 0: none. Taken back only if they lie
+    // ahead and nobody was granted later ones since: else those would be granted twice.
+    int64_t back_from_us, back_to_us;
+    struct span spec; // to be set where none is; empty: none
     enum { LIMIT_KEEP, LIMIT_SET, LIMIT_CLEAR } how;
 };
 MUST_USE enum err limit_ask(struct redis *r, double timeout, const struct limit_request *l,

@@ -7,8 +7,9 @@
 --
 -- KEYS  1 genfarm:{limit:GROUP}:l, a hash: dims "name,name"; T:<name> us; tat:<name> us; spec
 -- ARGV  1 want, 0 to 1,000  2 horizon: no slot later than this many us from now
---       3 slots handed back (only future ones, the last of a grant)  4 spec to set where none is
---       set: '' or "name=COUNT/PERIOD_US,..."  5 '1': set the spec, whatever was there; '2': clear
+--       3, 4 first and last slot handed back, us of the server's clock; 0: none
+--       5 spec to set where none is set: '' or "name=COUNT/PERIOD_US,..."  6 '1': set the spec,
+--       whatever was there; '2': clear
 -- Returns {server us, spec, us from now of each slot granted...}; with no limit set, spec is ''
 -- and no slots are needed. When `want` was above 0 and nothing fits into the horizon, the list is
 -- empty and the third element is negative: us until the next slot, negated.
@@ -21,12 +22,12 @@ local function int(n)
 end
 local D = 10000
 local spec = call('HGET', key, 'spec')
-if ARGV[5] == '2' then
+if ARGV[6] == '2' then
   call('DEL', key)
   return {int(now), ''}
 end
-if ARGV[4] ~= '' and (not spec or ARGV[5] == '1') then
-  spec = ARGV[4]
+if ARGV[5] ~= '' and (not spec or ARGV[6] == '1') then
+  spec = ARGV[5]
   for _, f in ipairs(call('HKEYS', key)) do
     if string.sub(f, 1, 2) == 'T:' then call('HDEL', key, f) end
   end
@@ -41,10 +42,15 @@ if not spec then return {int(now), ''} end
 
 local names, T, tat = {}, {}, {}
 for name in string.gmatch(call('HGET', key, 'dims'), '[^,]+') do names[#names + 1] = name end
+local from, to = tonumber(ARGV[3]), tonumber(ARGV[4])
+local last = from >= now -- whether what is handed back is the end of all that was granted
 for i, name in ipairs(names) do
   local v = call('HMGET', key, 'T:' .. name, 'tat:' .. name)
-  T[i] = tonumber(v[1])
-  tat[i] = tonumber(v[2] or 0) - T[i] * tonumber(ARGV[3])
+  T[i], tat[i] = tonumber(v[1]), tonumber(v[2] or 0)
+  if tat[i] ~= to + T[i] then last = false end
+end
+for i = 1, #names do
+  if last then tat[i] = from end
   if tat[i] < now then tat[i] = now end
 end
 local out = {int(now), spec}
