@@ -173,7 +173,8 @@ static void on_woken(void *ctx, enum err e, int64_t woken)
 {
     struct worker *w = ctx;
     w->waiting = false;
-    if (e == OK && woken && !w->claiming && !w->leaving && lease_holds(w->lease)) {
+    if (e == OK && woken && !w->claiming && !w->leaving && lease_holds(w->lease) &&
+        !inbox_busy(w->inbox)) {
         ev_timer_stop(w->loop, &w->turn);
         claim(w, 0, NULL, 0); // its answer says what is ready
         return;
@@ -341,7 +342,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
     (void)loop, (void)revents;
     struct worker *w = t->data;
     int64_t lease_ms = (int64_t)(w->options.lease * 1000);
-    if (!w->leaving && lease_holds(w->lease) && !w->claiming && !w->host.draining)
+    if (!w->leaving && lease_holds(w->lease) && !w->claiming && !w->resend && !w->host.draining)
         inbox_look(w->inbox);
     w->ticking = queue_tick(w->queue, lease_ms, 500, on_ticked, w) == OK;
     if (!w->ticking)
@@ -481,6 +482,9 @@ void worker_free(struct worker *w)
 {
     if (!w)
         return;
+    w->leaving = true; // who is told that its request is over begins nothing new
+    redis_free(w->wait_redis);
+    redis_free(w->redis);
     ev_timer_stop(w->loop, &w->tick);
     ev_timer_stop(w->loop, &w->turn);
     ev_timer_stop(w->loop, &w->grace);
@@ -492,8 +496,6 @@ void worker_free(struct worker *w)
         w->host.sink->ops->free(w->host.sink);
     gates_free(w->gates);
     lease_free(w->lease);
-    redis_free(w->wait_redis);
-    redis_free(w->redis);
     queue_free(w->wait_queue);
     queue_free(w->queue);
     forget_ready(w);

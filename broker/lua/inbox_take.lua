@@ -20,7 +20,7 @@ if seq <= last then
   return out
 end
 call('HSET', me, 'seq', seq, 'seqn', 0) -- of an empty one, too: it may come in late once more
-local n = 0
+local n, bytes = 0, 0
 for _ = 1, tonumber(ARGV[3]) do
   local item = call('LPOP', P .. 'inbox')
   if not item then break end
@@ -28,7 +28,8 @@ for _ = 1, tonumber(ARGV[3]) do
   call('HSET', key, seq .. ':' .. n, 'i' .. item)
   out[#out + 1] = seq .. ':' .. n
   out[#out + 1] = item
-  if #item > 1048576 then break end
+  bytes = bytes + #item
+  if bytes > 4194304 then break end
 end
 call('HSET', me, 'seqn', n)
 return out
