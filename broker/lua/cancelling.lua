@@ -22,6 +22,7 @@ local function cancel_jobs(batch, indexes, now)
     bits[#bits + 1] = 3
     events[i] = event('cancelled', tonumber(runs[i] or 1), index, now, input_id(inputs[i]))
   end
+  call('HDEL', P .. 'b:' .. batch, 'done_at') -- a removal first; not there while jobs are open
   call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
   emit(batch, events)
   call('HINCRBY', P .. 'b:' .. batch, 'cancelled', #open)

@@ -83,7 +83,8 @@ local function delay(batch, due, members)
   call('ZADD', P .. 'delayed', first[2], batch)
 end
 
--- States of jobs, two bits each: 0 open, 1 completed, 2 failed, 3 cancelled.
+-- States of jobs, two bits each: 0 open, 1 completed, 2 failed, 3 cancelled. Not BITFIELD: even to
+-- read, that counts as a write, and is refused when memory is full.
 local function states(batch, indexes)
   local args = {}
   for _, i in ipairs(indexes) do
@@ -91,7 +92,7 @@ local function states(batch, indexes)
     args[#args + 1] = 'u2'
     args[#args + 1] = '#' .. i
   end
-  return call('BITFIELD', P .. 'st:' .. batch, unpack(args))
+  return call('BITFIELD_RO', P .. 'st:' .. batch, unpack(args))
 end
 
 -- Which of these jobs need nothing more: they have ended, or were opened again since as a later
