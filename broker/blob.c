@@ -35,28 +35,19 @@ static void read_number(const struct queue_call *c, enum err e, const redisReply
     c->done.value(c->ctx, e, n);
 }
 
-static void forget(void *ctx, enum err e, int64_t value)
-{
-    (void)ctx, (void)e, (void)value;
-}
+static const struct reply_outcome push_codes[] = {{1, OK}};
 
 enum err blob_push(struct queue *q, struct span temp, struct span chunk, queue_done *done,
                    void *ctx)
 {
-    struct buf key = {.max = MAX_KEY};
-    struct args *a = key_args(q, &key, "RPUSH", temp, 1, 0);
+    struct args *a = script_args(q, 3, 0);
+    args_add(a, temp);
     args_add(a, chunk);
-    enum err e =
-        call_command(q, queue_timeout(q), a,
-                     &(struct queue_call){.read = read_number, .done.value = done, .ctx = ctx});
-    buf_clear(&key);
-    struct args *life = e == OK ? key_args(q, &key, "EXPIRE", temp, 1, 0) : NULL;
-    args_str(life, TEMP_LIFE);
-    if (life)
-        (void)!call_command(q, queue_timeout(q), life,
-                            &(struct queue_call){.read = read_number, .done.value = forget});
-    buf_free(&key);
-    return e;
+    args_str(a, TEMP_LIFE);
+    return call_script(
+        q, SCRIPT_BLOB_PUSH, a,
+        &(struct queue_call){
+            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(push_codes)});
 }
 
 static void read_kept(const struct queue_call *c, enum err e, const redisReply *r)

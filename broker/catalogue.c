@@ -251,6 +251,11 @@ const struct model *catalogue_find(const struct catalogue *c, struct span name)
     return NULL;
 }
 
+const struct model *catalogue_at(const struct catalogue *c, size_t i)
+{
+    return i < c->n ? &c->models[i] : NULL;
+}
+
 struct span model_name(const struct model *m)
 {
     return m->name;
@@ -313,6 +318,16 @@ static bool size_tokens(const struct model *m, struct span size, int64_t *tokens
             return true;
         }
     return false;
+}
+
+enum err model_worst(const struct model *m, const struct job *j, size_t prompt_bytes,
+                     int64_t *micro)
+{
+    struct model_usage u = {.input_tokens = (int64_t)prompt_bytes,
+                            .text_tokens = CATALOGUE_WORST_TEXT};
+    if (!size_tokens(m, j->image_size, &u.image_tokens))
+        return ERR_MISSING;
+    return model_cost(m, j->lane, &u, micro);
 }
 
 // Four bytes of English are a token; rounded up, and never less than one.

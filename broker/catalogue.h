@@ -19,6 +19,7 @@ void catalogue_free(struct catalogue *c);
 struct span catalogue_default(const struct catalogue *c);
 // By name or alias; NULL: not known (which is no error: the provider decides).
 const struct model *catalogue_find(const struct catalogue *c, struct span name);
+const struct model *catalogue_at(const struct catalogue *c, size_t i); // NULL: past the last
 struct span model_name(const struct model *m);
 struct span model_retires(const struct model *m); // "2026-10-02", or empty
 // Whether the model can do what the job asks (size, aspect ratio). `why`: what it cannot.
@@ -31,6 +32,11 @@ struct model_usage {
 };
 MUST_USE enum err model_cost(const struct model *m, enum job_lane lane,
                              const struct model_usage *u, int64_t *micro);
+// What a call for one image may cost at worst: a token for each byte of the prompt, and
+// CATALOGUE_WORST_TEXT tokens of text and thoughts beside the image.
+#define CATALOGUE_WORST_TEXT 1000
+MUST_USE enum err model_worst(const struct model *m, const struct job *j, size_t prompt_bytes,
+                              int64_t *micro);
 // The estimate for one image of this size ("" is the default) and that many bytes of prompt.
 MUST_USE enum err model_estimate(const struct model *m, const struct job *j,
                                  size_t prompt_bytes, int64_t *micro);

@@ -1,127 +1,15 @@
-// limit.c - limits as people write them, and asking for send slots.
+// limit.c - asking for send slots, and telling of refusals.
 #include "broker/limit.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/queue_reply.h"
-#include "common/text.h"
 
-#define MAX_DIMENSIONS 16
-#define MAX_COUNT      1000000000u
-#define MAX_PERIOD     (31 * 24 * 3600.0)
-#define MAX_NAME       32
-#define MAX_GROUP      512
-
-// --- What people write
-// -------------------------------------------------------------------------
-
-static const struct {
-    const char *name;
-    double period; // seconds
-} bare[] = {{"rpm", 60}, {"rpd", 24 * 3600}};
-
-static bool name_ok(struct span s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        char c = s.ptr[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '_'))
-            return false;
-    }
-    return s.len >= 1 && s.len <= MAX_NAME;
-}
-
-static enum err wrong(struct buf *why, struct span part, const char *text)
-{
-    if (why) {
-        buf_add_str(why, "limit \"");
-        text_show(why, part, 64);
-        buf_addf(why, "\" %s", text);
-    }
-    return ERR_FORMAT;
-}
-
-// Splits `s` at the first `c`; false when there is none.
-static bool split(struct span s, char c, struct span *before, struct span *after)
-{
-    const char *at = s.len ? memchr(s.ptr, c, s.len) : NULL;
-    if (!at)
-        return false;
-    *before = (struct span){s.ptr, (size_t)(at - s.ptr)};
-    *after = (struct span){at + 1, s.len - before->len - 1};
-    return true;
-}
-
-static bool bare_period(struct span name, double *period)
-{
-    for (size_t i = 0; i < sizeof bare / sizeof *bare; i++)
-        if (span_is(name, bare[i].name)) {
-            *period = bare[i].period;
-            return true;
-        }
-    return false;
-}
-
-static bool known(struct span name, const struct span *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (span_equal(name, names[i]))
-            return true;
-    return false;
-}
-
-static enum err read_part(struct span part, struct buf *out, struct span *name, struct buf *why)
-{
-    struct span value, count, period;
-    uint64_t n;
-    double seconds;
-    if (!split(part, '=', name, &value) || !name_ok(*name))
-        return wrong(why, part, "must be NAME=COUNT/PERIOD, as req=100/1s");
-    if (split(value, '/', &count, &period)) {
-        if (text_duration(period, &seconds) != OK || !(seconds >= 0.001) ||
-            seconds > MAX_PERIOD)
-            return wrong(why, part, "has no good period: 1ms to 31d, as 1s or 10m");
-    } else if (bare_period(*name, &seconds)) {
-        count = value;
-    } else {
-        return wrong(why, part, "needs a period, as req=100/1s; only rpm and rpd have one");
-    }
-    if (text_uint(count, 1, MAX_COUNT, &n) != OK)
-        return wrong(why, part, "has no good count: 1 to 1000000000");
-    buf_addf(out, "%s%.*s=%" PRIu64 "/%.0f", out->len ? "," : "", (int)name->len, name->ptr, n,
-             round(seconds * 1e6));
-    return OK;
-}
-
-enum err limit_spec(struct span text, struct buf *out, struct buf *why)
-{
-    struct span names[MAX_DIMENSIONS], rest = text_trim(text), part;
-    struct buf spec = {.max = 4096};
-    enum err e = OK;
-    size_t n = 0;
-    bool more = true;
-    while (e == OK && more) {
-        struct span all = rest;
-        more = split(all, ',', &part, &rest);
-        part = text_trim(more ? part : all);
-        if (n == MAX_DIMENSIONS)
-            e = wrong(why, part, "is one too many: at most 16");
-        else if ((e = read_part(part, &spec, &names[n], why)) == OK &&
-                 known(names[n], names, n))
-            e = wrong(why, part, "is there twice");
-        n++;
-    }
-    if (e == OK && !(e = spec.err))
-        buf_add(out, buf_span(&spec));
-    buf_free(&spec);
-    return e == OK ? out->err : e;
-}
-
-// --- Asking
-// ------------------------------------------------------------------------------------
+#define MAX_GROUP 512
+#define MAX_ARGS  20
 
 extern const unsigned char lua_limit[];
 extern const size_t lua_limit_len;
@@ -142,25 +30,22 @@ struct ask {
     unsigned want;
 };
 
-// {server us, spec, us from now of each slot...}, or a negative one alone: the wait, negated
+#define HEAD 4 // server us, spec, reason, wait; then slots
+
 static enum err read_grant(const redisReply *r, struct limit_grant *g, int64_t *slots)
 {
     size_t n = reply_count(r);
     if (!reply_int(reply_at(r, 0), &g->server_us) || !reply_str(reply_at(r, 1), &g->spec) ||
-        n > 2 + LIMIT_MAX_SLOTS)
+        !reply_str(reply_at(r, 2), &g->reason) || !reply_int(reply_at(r, 3), &g->wait_us) ||
+        g->wait_us < 0)
         return ERR_FORMAT;
-    for (size_t i = 2; i < n; i++) {
-        if (!reply_int(reply_at(r, i), &slots[i - 2]))
+    for (size_t i = HEAD; i < n; i++) {
+        if (!reply_int(reply_at(r, i), &slots[i - HEAD]))
             return ERR_FORMAT;
-        if (slots[i - 2] < (i > 2 ? slots[i - 3] : INT64_MIN + 1))
+        if (slots[i - HEAD] < (i > HEAD ? slots[i - HEAD - 1] : 0))
             return ERR_FORMAT; // they rise
     }
-    if (n == 3 && slots[0] < 0)
-        g->next_us = -slots[0];
-    else if (n > 2 && slots[0] < 0)
-        return ERR_FORMAT;
-    else
-        g->n = n - 2;
+    g->n = n - HEAD;
     return OK;
 }
 
@@ -169,7 +54,7 @@ static void answered(void *ctx, enum err e, const redisReply *r)
     struct ask *ask = ctx;
     struct limit_grant g = {0};
     int64_t *slots = calloc(ask->want + 1, sizeof *slots);
-    if (e == OK && reply_count(r) > ask->want + 3)
+    if (e == OK && (reply_count(r) > ask->want + HEAD || reply_count(r) < HEAD))
         e = ERR_FORMAT;
     if (e == OK)
         e = slots ? read_grant(r, &g, slots) : ERR_NOMEM;
@@ -187,31 +72,137 @@ static bool group_ok(struct span s)
     return s.len >= 1 && s.len <= MAX_GROUP;
 }
 
-enum err limit_ask(struct redis *r, double timeout, const struct limit_request *l,
-                   limit_done *done, void *ctx)
+// Arguments, with room for the texts of their numbers.
+struct args {
+    struct span v[MAX_ARGS];
+    size_t n, used;
+    char text[24 * MAX_ARGS + MAX_GROUP + 32];
+};
+
+static void add(struct args *a, struct span s)
 {
-    static const char *const how[] = {
-        [LIMIT_KEEP] = "0", [LIMIT_SET] = "1", [LIMIT_CLEAR] = "2"};
-    if (l->want > LIMIT_MAX_SLOTS || l->horizon_us < 0 || !group_ok(l->group))
-        return ERR_RANGE;
+    a->v[a->n++] = s.len ? s : SPAN("");
+}
+
+static void add_int(struct args *a, int64_t v)
+{
+    int n = snprintf(a->text + a->used, sizeof a->text - a->used, "%" PRId64, v);
+    add(a, (struct span){a->text + a->used, (size_t)n});
+    a->used += (size_t)n;
+}
+
+static void begin(struct args *a, struct span group, const char *op)
+{
+    int n =
+        snprintf(a->text, sizeof a->text, "genfarm:{limit:%.*s}:l", (int)group.len, group.ptr);
+    a->n = 0;
+    a->used = (size_t)n;
+    add(a, (struct span){a->text, (size_t)n});
+    add(a, span_of(op));
+}
+
+static enum err send(struct redis *r, double timeout, const struct args *a, unsigned want,
+                     limit_done *done, void *ctx)
+{
     struct ask *ask = malloc(sizeof *ask);
     if (!ask)
         return ERR_NOMEM;
-    *ask = (struct ask){.done = done, .ctx = ctx, .want = l->want};
-    char key[MAX_GROUP + 32], want[16], horizon[24], from[24], to[24];
-    int n =
-        snprintf(key, sizeof key, "genfarm:{limit:%.*s}:l", (int)l->group.len, l->group.ptr);
-    snprintf(want, sizeof want, "%u", l->want);
-    snprintf(horizon, sizeof horizon, "%" PRId64, l->horizon_us);
-    snprintf(from, sizeof from, "%" PRId64, l->back_from_us);
-    snprintf(to, sizeof to, "%" PRId64, l->back_to_us);
-    const struct span argv[] = {{key, (size_t)n},    span_of(want),
-                                span_of(horizon),    span_of(from),
-                                span_of(to),         l->spec.len ? l->spec : SPAN(""),
-                                span_of(how[l->how])};
-    enum err e =
-        redis_eval(r, timeout, answered, ask, script(), 1, sizeof argv / sizeof *argv, argv);
+    *ask = (struct ask){.done = done, .ctx = ctx, .want = want};
+    enum err e = redis_eval(r, timeout, answered, ask, script(), 1, a->n, a->v);
     if (e != OK)
         free(ask);
     return e;
+}
+
+enum err limit_ask(struct redis *r, double timeout, const struct limit_request *l,
+                   limit_done *done, void *ctx)
+{
+    struct args a;
+    if (l->want > LIMIT_MAX_SLOTS || l->horizon_us < 0 || !group_ok(l->group))
+        return ERR_RANGE;
+    begin(&a, l->group, "take");
+    add_int(&a, l->want);
+    add_int(&a, l->horizon_us);
+    add_int(&a, l->back_from_us);
+    add_int(&a, l->back_to_us);
+    add(&a, l->spec);
+    add_int(&a, l->each.images);
+    add_int(&a, l->each.tokens);
+    add_int(&a, l->each.micro);
+    add_int(&a, l->extra.tokens);
+    add_int(&a, l->extra.micro);
+    add_int(&a, limit_day_end((int64_t)time(NULL) * 1000000));
+    add(&a, l->inc);
+    add_int(&a, l->held);
+    add_int(&a, l->held_us);
+    add_int(&a, l->went_well_us);
+    add_int(&a, l->lead_us);
+    return send(r, timeout, &a, l->want, done, ctx);
+}
+
+enum err limit_set(struct redis *r, double timeout, struct span group, struct span spec,
+                   limit_done *done, void *ctx)
+{
+    struct args a;
+    if (!group_ok(group))
+        return ERR_RANGE;
+    begin(&a, group, spec.len ? "set" : "clear");
+    add(&a, spec);
+    return send(r, timeout, &a, 0, done, ctx);
+}
+
+enum err limit_refused(struct redis *r, double timeout, struct span group, int64_t cool_us,
+                       int64_t sent_us, bool rate, limit_done *done, void *ctx)
+{
+    struct args a;
+    if (!group_ok(group) || cool_us < 0)
+        return ERR_RANGE;
+    begin(&a, group, "refused");
+    add_int(&a, cool_us);
+    add_int(&a, sent_us);
+    add(&a, rate ? SPAN("1") : SPAN("0"));
+    return send(r, timeout, &a, 0, done, ctx);
+}
+
+// --- The provider's day
+// ------------------------------------------------------------------------
+
+#define DAY 86400
+
+// Days since 1970-01-01 of a date. Source: H. Hinnant, "chrono-compatible low-level date
+// algorithms", days_from_civil.
+static int64_t days_of(int64_t y, int m, int d)
+{
+    y -= m <= 2;
+    int64_t era = (y >= 0 ? y : y - 399) / 400;
+    int64_t yoe = y - era * 400;
+    int64_t doy = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+    return era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
+}
+
+// The nth Sunday of a month, as days since 1970-01-01, which was a Thursday.
+static int64_t sunday(int64_t y, int m, int nth)
+{
+    int64_t first = days_of(y, m, 1);
+    int64_t weekday = (first + 4) % 7; // 0: Sunday
+    return first + (7 - weekday) % 7 + 7 * (nth - 1);
+}
+
+// Seconds that Pacific time is behind UTC at that moment.
+static int64_t behind(int64_t s)
+{
+    time_t at = (time_t)(s - 8 * 3600);
+    struct tm tm;
+    gmtime_r(&at, &tm);
+    int64_t y = tm.tm_year + 1900;
+    int64_t begins = sunday(y, 3, 2) * DAY + 10 * 3600; // 2:00 standard is 10:00 UTC
+    int64_t ends = sunday(y, 11, 1) * DAY + 9 * 3600;   // 2:00 daylight is 9:00 UTC
+    return s >= begins && s < ends ? 7 * 3600 : 8 * 3600;
+}
+
+int64_t limit_day_end(int64_t now_us)
+{
+    int64_t now = now_us / 1000000, local = now - behind(now);
+    int64_t midnight = (local / DAY + 1) * DAY;
+    return (midnight + behind(midnight + 8 * 3600)) * 1000000;
 }

@@ -1,4 +1,5 @@
-// limit.h - the farm-wide limiter: send slots of one group, granted by lua/limit.lua.
+// limit.h - the farm-wide limiter: send slots of one group, granted by lua/limit.lua, which
+// says how; and what the provider's refusals teach it.
 #ifndef BROKER_LIMIT_H
 #define BROKER_LIMIT_H
 
@@ -11,31 +12,61 @@
 #define LIMIT_MAX_SLOTS 1000
 #define LIMIT_SLACK_US  10000 // a slot is good from its time until this much later
 
-// "req=100/1s,rpm=600": NAME=COUNT/PERIOD, and the names rpm (COUNT per minute) and rpd (per
-// day) with a bare count. `out` becomes what limit.lua takes:
-// "req=100/1000000,rpm=600/60000000". `why` says which part is wrong.
+// "rpm=600,tpm=4000000,rpd=10000,usd10m=50,inflight=100,req=100/1s,strict": what people write.
+//   rpm, ipm, tpm  calls, images, input tokens a minute
+//   rpd            calls of the provider's day, which ends at midnight Pacific
+//   usd10m         dollars in ten minutes; any name that begins with usd counts dollars
+//   inflight       calls at a time
+//   NAME=N/PERIOD  calls in any period, also for the names above
+//   strict         N, and not N + 1, in any window
+// `out` becomes what limit.lua takes: "req=100/1000000,rpd=10000/day". `why` says which part is
+// wrong.
 MUST_USE enum err limit_spec(struct span text, struct buf *out, struct buf *why);
+// The other way, for people: "req=100/1s".
+void limit_show(struct buf *out, struct span spec);
+
+struct limit_units { // what a call takes, or took beyond what was reckoned
+    int64_t images, tokens, micro;
+};
 
 struct limit_grant {
     int64_t server_us;
-    struct span spec;        // empty: no limit is set, no slots are needed
+    struct span spec;   // empty: no limit is set
+    struct span reason; // what limits now: a dimension, "cooling", "probing", "rate"; or empty
+    int64_t wait_us;    // until it does no longer; 0: not known
     const int64_t *slots_us; // from server_us, rising
     size_t n;
-    int64_t next_us; // when n is 0 though some were wanted: until the next slot
 };
 typedef void limit_done(void *ctx, enum err e, const struct limit_grant *g);
 
 struct limit_request {
-    struct span group; // project/model/lane
-    unsigned want;     // 0: ask only
-    int64_t horizon_us;
+    struct span group;           // project/model/lane
+    unsigned want;               // 0: ask only
+    int64_t horizon_us, lead_us; // no slot later, or earlier, than this from now
     // Hands back the end of an earlier grant: the first and the last of its slots that will not
     // be used, in the server's time (server_us + slot); 0: none. Taken back only if they lie
     // ahead and nobody was granted later ones since: else those would be granted twice.
     int64_t back_from_us, back_to_us;
     struct span spec; // to be set where none is; empty: none
-    enum { LIMIT_KEEP, LIMIT_SET, LIMIT_CLEAR } how;
+    struct limit_units each, extra;
+    // Of `inflight`, which counts per incarnation and for so long; empty: of nobody.
+    struct span inc;
+    unsigned held;
+    int64_t held_us;
+    int64_t went_well_us; // when a call that went well was sent, server's time; 0: none
 };
 MUST_USE enum err limit_ask(struct redis *r, double timeout, const struct limit_request *l,
                             limit_done *done, void *ctx);
+// Sets the group's limits, whatever was there; an empty spec clears them.
+MUST_USE enum err limit_set(struct redis *r, double timeout, struct span group,
+                            struct span spec, limit_done *done, void *ctx);
+// A call was refused: nothing of the group goes out for `cool_us`. `rate`: by a limit on the
+// rate, which is then lowered; else the provider lacks capacity.
+MUST_USE enum err limit_refused(struct redis *r, double timeout, struct span group,
+                                int64_t cool_us, int64_t sent_us, bool rate, limit_done *done,
+                                void *ctx);
+// The end of the provider's day: the next midnight in Pacific time after `now_us` (Unix time).
+// Daylight saving: from the second Sunday of March, 2:00, to the first Sunday of November,
+// 2:00. Source: 15 U.S.C. 260a.
+int64_t limit_day_end(int64_t now_us);
 #endif

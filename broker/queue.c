@@ -10,6 +10,7 @@ struct queue {
     double timeout;      // seconds, of one call
     struct buf prefix;   // genfarm:{NAME}:
     struct buf config;   // KEYS[1] of every script
+    struct buf none;     // KEYS[2], which never exists
 };
 
 #define MAX_KEY (4 * JOB_MAX_NAME)
@@ -19,17 +20,23 @@ struct queue *queue_new(struct redis *r, struct span name, double timeout)
     struct queue *q = malloc(sizeof *q);
     if (!q)
         return NULL;
-    *q = (struct queue){
-        .redis = r, .timeout = timeout, .prefix = {.max = MAX_KEY}, .config = {.max = MAX_KEY}};
+    *q = (struct queue){.redis = r,
+                        .timeout = timeout,
+                        .prefix = {.max = MAX_KEY},
+                        .config = {.max = MAX_KEY},
+                        .none = {.max = MAX_KEY}};
     buf_add_str(&q->prefix, "genfarm:{");
     buf_add(&q->prefix, name);
     buf_add_str(&q->prefix, "}:");
     buf_add(&q->config, buf_span(&q->prefix));
     buf_add_str(&q->config, "cfg");
-    if (q->prefix.err || q->config.err) {
+    buf_add(&q->none, buf_span(&q->prefix));
+    buf_add_str(&q->none, "none");
+    if (q->prefix.err || q->config.err || q->none.err) {
         queue_free(q);
         return NULL;
     }
+    redis_home(r, buf_span(&q->config));
     return q;
 }
 
@@ -39,6 +46,7 @@ void queue_free(struct queue *q)
         return;
     buf_free(&q->prefix);
     buf_free(&q->config);
+    buf_free(&q->none);
     free(q);
 }
 
@@ -61,8 +69,9 @@ void queue_key(const struct queue *q, struct buf *out, const char *kind, struct 
 
 struct args *script_args(struct queue *q, size_t max, size_t texts)
 {
-    struct args *a = args_new(max + 1, texts);
+    struct args *a = args_new(max + 2, texts);
     args_add(a, buf_span(&q->config));
+    args_add(a, buf_span(&q->none));
     return a;
 }
 

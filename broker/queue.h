@@ -62,9 +62,13 @@ struct batch_options {
     bool fail_unknown;
     struct span options; // msgpack, opaque, for who collects it
     int64_t max_queue;   // jobs queued in all; 0: no limit
+    int64_t bytes;       // of all its inputs; 0: not known
+    int64_t max_bytes;   // of the inputs of batches that have not ended; 0: no limit
+    int64_t budget;      // millionths of USD; 0: no limit
 };
 // value: jobs already in (0 for a new batch). ERR_EXISTS: another batch has the name.
-// ERR_LIMIT: the queue is full.
+// ERR_LIMIT: the queue is full; value: the jobs there are, or ~bytes. A batch that was made
+// before is not refused, so that it can be finished.
 MUST_USE enum err queue_create(struct queue *q, const struct batch_options *o, queue_done *done,
                                void *ctx);
 
@@ -98,7 +102,7 @@ struct queue_claimed {              // one job, valid for the time of the callba
     struct span list;               // PRIORITY/LANE/MODEL/BATCH
     struct span batch, model, lane; // parts of it
     struct span user, nonce;
-    uint32_t total; // of the batch
+    uint32_t total;     // of the batch
     int64_t created_ms; // the batch, in server time
     unsigned slot;
     struct ticket ticket;
@@ -129,9 +133,11 @@ struct queue_field { // SEQ:SLOT
 };
 // marks: n characters, see the scripts. Valid when OK.
 typedef void queue_marks_done(void *ctx, enum err e, struct span marks);
-MUST_USE enum err queue_sent(struct queue *q, struct span inc, size_t n,
-                             const struct queue_field *fields, queue_marks_done *done,
-                             void *ctx);
+// `number` rises by one; the same may be sent again until it is answered. `worst`: of each call,
+// millionths of USD; NULL: nothing.
+MUST_USE enum err queue_sent(struct queue *q, struct span inc, uint64_t number, size_t n,
+                             const struct queue_field *fields, const int64_t *worst,
+                             queue_marks_done *done, void *ctx);
 
 enum queue_op {
     QUEUE_COMPLETED = 'C',
@@ -144,9 +150,10 @@ struct queue_figures {
     int64_t cost_micro;
     uint32_t input_tokens, output_tokens, bytes;
     uint16_t images;
-    uint8_t unknown, retries;
+    uint8_t unknown, retries, calls; // calls that went out, unknown ones among them
 };
 #define QUEUE_MAX_EVENTS 3
+#define QUEUE_CALL_ID    8 // bytes
 struct queue_settle {
     struct span batch;
     struct queue_field field;
@@ -154,6 +161,7 @@ struct queue_settle {
     int64_t delay_ms;     // of a requeue
     struct ticket ticket; // of a requeue or note
     struct queue_figures figures;
+    struct span call_id; // of the call that they tell of, where it cost something; else empty
     unsigned n_events;
     struct span events[QUEUE_MAX_EVENTS]; // event_encode()'s
 };
@@ -167,12 +175,44 @@ struct queue_renewed {
     int64_t active; // jobs the server holds for this incarnation
     const struct queue_ready *ready;
     size_t n_ready;
-    const struct span *cancelled; // batches
+    const struct span *cancelled; // batches of which jobs were cancelled since the last renewal
     size_t n_cancelled;
 };
+// A call whose job could not be settled by who made it; counted once, however often it is said.
+struct queue_orphan {
+    struct span batch, nonce;
+    struct span call_id, lane_model; // "standard/MODEL"
+    struct queue_figures figures;
+    struct span inc; // under which a settle may have counted it,
+    uint64_t number; // and that one's number; 0: none did
+    bool while_open; // only while this job is open:
+    uint32_t index;
+    uint16_t run;
+};
+// value: 1 counted, 0 it was before. ERR_MISSING: there is no such batch.
+MUST_USE enum err queue_orphan(struct queue *q, const struct queue_orphan *o, queue_done *done,
+                               void *ctx);
+
+// Writes an event that is of none of the batch's jobs. ERR_MISSING: there is no such batch, or
+// it has ended.
+MUST_USE enum err queue_tell(struct queue *q, struct span batch, struct span nonce,
+                             struct span event, queue_done *done, void *ctx);
+
 typedef void queue_renew_done(void *ctx, enum err e, const struct queue_renewed *r);
 MUST_USE enum err queue_renew(struct queue *q, struct span inc, int64_t lease_ms,
                               unsigned flight, queue_renew_done *done, void *ctx);
+// What the server holds for this incarnation, 1,000 at most.
+typedef void queue_fields_done(void *ctx, enum err e, const struct queue_field *f, size_t n);
+MUST_USE enum err queue_mine(struct queue *q, struct span inc, queue_fields_done *done,
+                             void *ctx);
+// Which of these are still to be done: marks '1', or '0' when they are over or not ours.
+MUST_USE enum err queue_open(struct queue *q, struct span inc, size_t n,
+                             const struct queue_field *fields, queue_marks_done *done,
+                             void *ctx);
+// Gives back jobs that this worker does not know of; those that were sent are told as unknown.
+// value: how many.
+MUST_USE enum err queue_handback(struct queue *q, struct span inc, size_t n,
+                                 const struct queue_field *fields, queue_done *done, void *ctx);
 // value: promoted + reaped + cancelled + purged; call again soon when it is not 0.
 MUST_USE enum err queue_tick(struct queue *q, int64_t lease_ms, unsigned most, queue_done *done,
                              void *ctx);
@@ -203,6 +243,9 @@ struct queue_batch { // spans valid for the time of the callback
     int64_t cost_micro, calls, images, input_tokens, output_tokens, bytes, retries;
     int64_t possible_double_bill, created_ms, done_ms; // done_ms 0: not ended
     int64_t last_event, run;
+    // Budget 0: none. Reserved for calls under way; spent by those of unknown outcome, at
+    // worst.
+    int64_t budget_micro, reserved_micro, spent_micro;
     bool sealed, paused, cancelling;
 };
 typedef void queue_batch_done(void *ctx, enum err e, const struct queue_batch *b);
@@ -246,6 +289,13 @@ MUST_USE enum err queue_retry(struct queue *q, struct span batch, uint16_t run, 
                               const struct queue_reopen *jobs, queue_done *done, void *ctx);
 MUST_USE enum err queue_pause(struct queue *q, struct span batch, bool on, queue_done *done,
                               void *ctx); // empty batch: the whole queue
+// Sets what the batch may cost (0: no limit), and goes on with it if that had held it back.
+MUST_USE enum err queue_budget(struct queue *q, struct span batch, int64_t micro,
+                               queue_done *done, void *ctx);
+// What was used on one day, counted from 1970-01-01 UTC: "USER/LANE/MODEL/WHAT", number, ...
+// WHAT: calls, images, completed, failed, cancelled, unknown, retries, in_tokens, out_tokens,
+// bytes, cost (millionths of USD).
+MUST_USE enum err queue_usage(struct queue *q, int64_t day, queue_names_done *done, void *ctx);
 struct queue_worker {
     struct span inc, host, pid, concurrency, flight, version, sink;
     int64_t since_ms, lease_ends_ms;

@@ -90,6 +90,19 @@ void call_read_value(const struct queue_call *c, enum err e, const redisReply *r
     c->done.value(c->ctx, e, value);
 }
 
+static const struct reply_outcome marks_codes[] = {{1, OK}, {-1, ERR_LOST}};
+
+void call_read_marks(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct span marks = {0};
+    int64_t none;
+    if (e == OK)
+        e = reply_outcome(r, marks_codes, 2, &none);
+    if (e == OK && (!reply_str(reply_at(r, 1), &marks) || marks.len != c->n))
+        e = ERR_FORMAT;
+    c->done.marks(c->ctx, e, e == OK ? marks : (struct span){0});
+}
+
 // An answer that carries an error is told as that error; what is in it stays in the log of the
 // connection.
 static void answered(void *ctx, enum err e, const redisReply *r)
@@ -135,8 +148,19 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_RETRY, retry)           \
     X(SCRIPT_PAUSE, pause)           \
     X(SCRIPT_WORKERS, workers)       \
+    X(SCRIPT_BLOB_PUSH, blob_push)   \
     X(SCRIPT_BLOB, blob)             \
-    X(SCRIPT_BLOB_DROP, blob_drop)
+    X(SCRIPT_BLOB_DROP, blob_drop)   \
+    X(SCRIPT_ORPHAN, orphan)         \
+    X(SCRIPT_TELL, tell)             \
+    X(SCRIPT_MINE, mine)             \
+    X(SCRIPT_HANDBACK, handback)     \
+    X(SCRIPT_FSCK, fsck)             \
+    X(SCRIPT_TICKETS, tickets)       \
+    X(SCRIPT_MEND, mend)             \
+    X(SCRIPT_BUDGET, budget)         \
+    X(SCRIPT_DEAD, dead)             \
+    X(SCRIPT_DEAD_DROP, dead_drop)
 
 #define X(id, name)                          \
     extern const unsigned char lua_##name[]; \
@@ -176,7 +200,7 @@ enum err call_script(struct queue *q, enum queue_script s, struct args *a,
         return e;
     }
     return finish(
-        redis_eval(queue_redis(q), queue_timeout(q), answered, copy, script(s), 1, a->n, a->v),
+        redis_eval(queue_redis(q), queue_timeout(q), answered, copy, script(s), 2, a->n, a->v),
         copy, a);
 }
 

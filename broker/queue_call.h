@@ -4,6 +4,8 @@
 #define BROKER_QUEUE_CALL_H
 
 #include "broker/blob.h"
+#include "broker/check.h"
+#include "broker/dead.h"
 #include "broker/queue_reply.h"
 
 // Arguments, their spans and the texts made for them in one piece of memory that is sized
@@ -41,6 +43,10 @@ struct queue_call {
         queue_inputs_done *inputs;
         queue_states_done *states;
         queue_workers_done *workers;
+        queue_fields_done *fields;
+        check_problems_done *problems;
+        check_tickets_done *tickets;
+        dead_done *dead;
         blob_done *blob;
         blob_chunks_done *chunks;
     } done;
@@ -57,7 +63,14 @@ struct queue_call {
 // For calls whose answer is a code and a value: `table` says what the codes mean.
 void call_read_value(const struct queue_call *c, enum err e, const redisReply *r);
 
-// What a script begins with: the place of its key, KEYS[1]. NULL: out of memory.
+// For calls whose answer is {1, marks}, a character for each of the n things; {-1} the lease is
+// lost.
+void call_read_marks(const struct queue_call *c, enum err e, const redisReply *r);
+
+// For calls whose answer is an array of strings: names.
+void call_read_names(const struct queue_call *c, enum err e, const redisReply *r);
+
+// What a script begins with: its KEYS, see lua/prelude.lua. NULL: out of memory.
 struct args *script_args(struct queue *q, size_t max, size_t texts);
 
 enum queue_script {
@@ -77,8 +90,19 @@ enum queue_script {
     SCRIPT_RETRY,
     SCRIPT_PAUSE,
     SCRIPT_WORKERS,
+    SCRIPT_BLOB_PUSH,
     SCRIPT_BLOB,
     SCRIPT_BLOB_DROP,
+    SCRIPT_ORPHAN,
+    SCRIPT_TELL,
+    SCRIPT_MINE,
+    SCRIPT_HANDBACK,
+    SCRIPT_FSCK,
+    SCRIPT_TICKETS,
+    SCRIPT_MEND,
+    SCRIPT_BUDGET,
+    SCRIPT_DEAD,
+    SCRIPT_DEAD_DROP,
     SCRIPTS
 };
 // Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.

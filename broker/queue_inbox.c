@@ -6,7 +6,8 @@
 #include "common/digest.h"
 #include "common/mp.h"
 
-#define KEEP (7 * 24 * 3600) // seconds that a batch of the inbox is kept after its end
+#define KEEP     (7 * 24 * 3600) // seconds that a batch of the inbox is kept after its end
+#define MAX_DEAD (1u << 20)      // bytes that are kept of what can be no job
 
 // --- Taking
 // ------------------------------------------------------------------------------------
@@ -186,7 +187,8 @@ static void add_placing(struct args *a, const struct placing *p, struct span byt
     args_add(a, p->batch);
     if (span_is(span_of(p->kind), "dead")) {
         args_add(a, buf_span(&p->why));
-        args_add(a, bytes);
+        args_add(a, (struct span){bytes.ptr, bytes.len < MAX_DEAD ? bytes.len : MAX_DEAD});
+        args_uint(a, bytes.len);
         return;
     }
     bool seal = span_is(span_of(p->kind), "seal");

@@ -1,7 +1,8 @@
 // queue_produce.c - batches and their jobs on the way in.
 #include "broker/queue_call.h"
 
-static const struct reply_outcome create_codes[] = {{1, OK}, {0, ERR_EXISTS}, {-2, ERR_LIMIT}};
+static const struct reply_outcome create_codes[] = {
+    {1, OK}, {0, ERR_EXISTS}, {-2, ERR_LIMIT}, {-3, ERR_LIMIT}};
 
 // {1, nonce, jobs in}: the value is the third element, not the second.
 static void read_created(const struct queue_call *c, enum err e, const redisReply *r)
@@ -11,6 +12,8 @@ static void read_created(const struct queue_call *c, enum err e, const redisRepl
         e = reply_outcome(r, create_codes, sizeof create_codes / sizeof *create_codes, &value);
     if (e == OK && !reply_int(reply_at(r, 2), &value))
         e = ERR_FORMAT;
+    if (e == ERR_LIMIT && reply_int_or_zero(reply_at(r, 0)) == -3)
+        value = ~value;
     c->done.value(c->ctx, e, value);
 }
 
@@ -18,9 +21,10 @@ enum err queue_create(struct queue *q, const struct batch_options *o, queue_done
                       void *ctx)
 {
     if (!job_name_ok(o->batch) || (o->user.len && !job_name_ok(o->user)) || !o->digest.len ||
-        !o->nonce || o->total < -1 || o->total > QUEUE_MAX_INDEX || o->keep < 0)
+        !o->nonce || o->total < -1 || o->total > QUEUE_MAX_INDEX || o->keep < 0 ||
+        o->max_queue < 0 || o->bytes < 0 || o->max_bytes < 0)
         return ERR_RANGE;
-    struct args *a = script_args(q, 9, 4 * ARGS_INT);
+    struct args *a = script_args(q, 12, 7 * ARGS_INT);
     args_add(a, o->batch);
     args_add(a, (struct span){(const char *)o->nonce, 16});
     args_add(a, o->digest);
@@ -30,6 +34,9 @@ enum err queue_create(struct queue *q, const struct batch_options *o, queue_done
     args_str(a, o->fail_unknown ? "fail" : "retry");
     args_add(a, o->options.len ? o->options : SPAN("\x80"));
     args_int(a, o->max_queue);
+    args_int(a, o->bytes);
+    args_int(a, o->max_bytes);
+    args_int(a, o->budget);
     return call_script(
         q, SCRIPT_CREATE, a,
         &(struct queue_call){.read = read_created, .done.value = done, .ctx = ctx});

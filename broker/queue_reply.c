@@ -89,9 +89,11 @@ static bool part(struct span *s, struct span *out)
 enum err reply_list(struct span list, struct queue_claimed *out)
 {
     struct span priority, rest = list;
+    enum job_lane lane;
     if (!part(&rest, &priority) || !part(&rest, &out->lane) || !part(&rest, &out->model) ||
-        rest.len == 0)
-        return ERR_FORMAT;
+        job_lane_parse(out->lane, &lane) != OK || !job_name_ok(out->model) ||
+        !job_name_ok(rest))
+        return ERR_FORMAT; // a batch's name leads to folders
     out->list = list;
     out->batch = rest;
     return OK;

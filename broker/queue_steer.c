@@ -64,3 +64,19 @@ enum err queue_pause(struct queue *q, struct span batch, bool on, queue_done *do
         &(struct queue_call){
             .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(found_codes)});
 }
+
+static const struct reply_outcome budget_codes[] = {{1, OK}, {0, ERR_MISSING}};
+
+enum err queue_budget(struct queue *q, struct span batch, int64_t micro, queue_done *done,
+                      void *ctx)
+{
+    if (!job_name_ok(batch) || micro < 0)
+        return ERR_RANGE;
+    struct args *a = script_args(q, 2, ARGS_INT);
+    args_add(a, batch);
+    args_int(a, micro);
+    return call_script(
+        q, SCRIPT_BUDGET, a,
+        &(struct queue_call){
+            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(budget_codes)});
+}

@@ -5,7 +5,8 @@
 
 #include "broker/queue_call.h"
 
-#define MAX_KEY 1024
+#define MAX_KEY    1024
+#define MAX_NUMBER (1ll << 53) // what Lua counts to
 
 // A command of one key: NAME KEY.
 static struct args *key_args(struct queue *q, struct buf *key, const char *command,
@@ -25,7 +26,8 @@ static struct args *key_args(struct queue *q, struct buf *key, const char *comma
 static const struct field {
     const char *name;
     size_t offset;
-    enum { TEXT, NUMBER, FLAG, PRESENT } kind; // PRESENT: true when the field is there
+    // JOBS: how many; TOTAL: that, or -1; PRESENT: true when the field is there
+    enum { TEXT, NUMBER, JOBS, TOTAL, FLAG, PRESENT } kind;
 } fields[] = {
 #define F(name, kind, member)                            \
     {                                                    \
@@ -35,12 +37,12 @@ static const struct field {
     F("user", TEXT, user),
     F("options", TEXT, options),
     F("digest", TEXT, digest),
-    F("total", NUMBER, total),
-    F("hw", NUMBER, in),
-    F("open", NUMBER, open),
-    F("completed", NUMBER, completed),
-    F("failed", NUMBER, failed),
-    F("cancelled", NUMBER, cancelled),
+    F("total", TOTAL, total),
+    F("hw", JOBS, in),
+    F("open", JOBS, open),
+    F("completed", JOBS, completed),
+    F("failed", JOBS, failed),
+    F("cancelled", JOBS, cancelled),
     F("cost", NUMBER, cost_micro),
     F("calls", NUMBER, calls),
     F("images", NUMBER, images),
@@ -49,6 +51,9 @@ static const struct field {
     F("bytes", NUMBER, bytes),
     F("retries", NUMBER, retries),
     F("unknown", NUMBER, possible_double_bill),
+    F("budget", NUMBER, budget_micro),
+    F("reserved", NUMBER, reserved_micro),
+    F("spent", NUMBER, spent_micro),
     F("created", NUMBER, created_ms),
     F("done_at", NUMBER, done_ms),
     F("ev", NUMBER, last_event),
@@ -70,6 +75,10 @@ static enum err read_field(const redisReply *r, const struct field *f, struct qu
     default: break;
     }
     if (!reply_nil(r) && !reply_int(r, &v))
+        return ERR_FORMAT;
+    bool jobs = f->kind == JOBS || f->kind == TOTAL;
+    int64_t most = jobs ? QUEUE_MAX_INDEX : MAX_NUMBER;
+    if (v > most || v < (f->kind == JOBS ? 0 : f->kind == TOTAL ? -1 : -most))
         return ERR_FORMAT;
     if (f->kind == FLAG)
         *(bool *)at = v != 0;
@@ -133,7 +142,7 @@ static struct span *read_strings(const redisReply *r, bool holes, enum err *e)
     return out;
 }
 
-static void read_names(const struct queue_call *c, enum err e, const redisReply *r)
+void call_read_names(const struct queue_call *c, enum err e, const redisReply *r)
 {
     struct span *names = e == OK ? read_strings(r, false, &e) : NULL;
     c->done.names(c->ctx, e, names, e == OK ? reply_count(r) : 0);
@@ -146,10 +155,23 @@ enum err queue_list(struct queue *q, unsigned most, queue_names_done *done, void
     struct args *a = key_args(q, &key, "ZREVRANGE", "batches", SPAN(""), 2, ARGS_INT);
     args_str(a, "0");
     args_int(a, most ? (int64_t)most - 1 : 0);
-    enum err e =
-        call_command(q, queue_timeout(q), a,
-                     &(struct queue_call){.read = read_names, .done.names = done, .ctx = ctx});
+    enum err e = call_command(
+        q, queue_timeout(q), a,
+        &(struct queue_call){.read = call_read_names, .done.names = done, .ctx = ctx});
     buf_free(&key);
+    return e;
+}
+
+enum err queue_usage(struct queue *q, int64_t day, queue_names_done *done, void *ctx)
+{
+    struct buf key, name = {.max = 32};
+    buf_addf(&name, "%" PRId64, day);
+    struct args *a = key_args(q, &key, "HGETALL", "use:", buf_span(&name), 0, 0);
+    enum err e = call_command(
+        q, queue_timeout(q), a,
+        &(struct queue_call){.read = call_read_names, .done.names = done, .ctx = ctx});
+    buf_free(&key);
+    buf_free(&name);
     return e;
 }
 

@@ -5,6 +5,8 @@
 
 #include "common/json.h"
 
+const char *const request_key_names[] = {"GOOGLE_API_KEY", "GEMINI_API_KEY", NULL};
+
 static struct json_object *contents(const struct job *j)
 {
     struct buf prompt = {.max = 2 * JOB_MAX_BYTES};

@@ -10,4 +10,6 @@
 // unsupported ones are refused with 400.
 void request_body(struct buf *out, const struct job *j);
 void request_path(struct buf *out, struct span model); // "/v1beta/models/MODEL:generateContent"
+// The environment variables that a key is looked for in, in this order; ended by NULL.
+extern const char *const request_key_names[];
 #endif

@@ -2,6 +2,7 @@
 #ifndef CLIENT_CMD_H
 #define CLIENT_CMD_H
 
+#include <json-c/json.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -29,6 +30,13 @@ enum cmd_group { // of options
     CMD_WATCH = 16,
     CMD_JSON = 32,
     CMD_SHEET = 64,
+    CMD_FSCK = 128,
+    CMD_BUDGET = 1024,
+    CMD_USAGE = 2048,
+    CMD_RETRY = 256,
+    CMD_DEAD = 512,
+    CMD_SUBMIT = 8192,
+    CMD_DOCTOR = 4096,
 };
 
 struct cmd;
@@ -49,12 +57,23 @@ struct cmd {
     // CMD_INPUT
     const char *format, *batch, *on_unknown, *catalogue_path;
     const char *texts[16]; // values of the jobs' options, as they stand in the table
+    const char *by; // of CMD_USAGE
+    uint64_t days;
+    bool csv;
+    const char *budget_text;
+    int64_t budget; // millionths of USD; 0: not given
     bool skip_bad;
     uint64_t count;
     double keep;
     // CMD_OUTPUT, CMD_FARM, CMD_WATCH, CMD_SHEET
     const char *output, *resume, *limit, *key_file, *base_url, *verify, *after;
-    bool ordered, json, no_sheet, quiet;
+    bool ordered, json, no_sheet, repair;
+    // CMD_SUBMIT
+    uint64_t max_queue, max_queue_bytes;
+    bool wait;
+    // CMD_RETRY, CMD_DEAD
+    const char *code, *export, *only_batch;
+    bool retry, drop, all;
     uint64_t workers, concurrency, columns, cell;
     // made of them
     struct catalogue *catalogue;
@@ -65,6 +84,7 @@ struct cmd {
 // Says it on stderr, after "genfarm: ", and returns the status.
 int cmd_say(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int cmd_fail(const struct cmd *c, enum err e); // says c->why or the error's text
+void cmd_print(struct json_object *o);         // one line on stdout; takes it. NULL: no memory
 MUST_USE enum err cmd_read(struct cmd *c, int argc, char *const argv[]);
 void cmd_help(FILE *out, const struct command *command);
 void cmd_free(struct cmd *c);
@@ -96,7 +116,11 @@ struct cmd_follow { // {0} is a valid beginning
     uint64_t after;
     bool stop_blocked;
     uint64_t blocked_after; // see collect.h
+    // The folder is there, with what earlier runs have in it.
+    void (*opened)(void *ctx, const struct output *o);
+    void (*ended)(void *ctx, const struct output *o, uint32_t index); // a job did
     void (*idle)(void *ctx);
+    bool (*drained)(void *ctx); // see collect.h
     void *ctx;
 };
 // Follows the batch to its end, with progress, events as JSON or results in order, then writes
@@ -119,4 +143,8 @@ int cmd_resume(struct cmd *c);
 int cmd_preview(struct cmd *c);
 int cmd_sheet(struct cmd *c);
 int cmd_doctor(struct cmd *c);
+int cmd_fsck(struct cmd *c);
+int cmd_dead(struct cmd *c);
+int cmd_limits(struct cmd *c);
+int cmd_usage(struct cmd *c);
 #endif

@@ -6,6 +6,7 @@
 
 #include "client/cmd.h"
 #include "common/clock.h"
+#include "common/file.h"
 #include "common/json.h"
 #include "common/text.h"
 
@@ -29,21 +30,10 @@ void cmd_show_usd(struct buf *out, int64_t micro)
 // --- What is printed
 // -----------------------------------------------------------------------------
 
-static void print_json(struct json_object *o)
-{
-    struct buf line = {.max = 1u << 20};
-    if (o)
-        json_write(&line, o);
-    json_object_put(o);
-    if (line.len && !line.err)
-        printf("%s\n", buf_str(&line));
-    buf_free(&line);
-}
-
 static void print_progress(struct follow *f)
 {
     if (f->last_id[0])
-        print_json(
+        cmd_print(
             progress_json(f->progress, clock_mono_ms(), f->what->batch, span_of(f->last_id)));
     f->told_ms = clock_mono_ms();
 }
@@ -83,11 +73,13 @@ static void print_words(struct follow *f, const struct event *e)
 static void on_event(void *ctx, const struct event *e, struct span event_id)
 {
     struct follow *f = ctx;
+    if (f->what->ended && f->output && event_terminal(e->type))
+        f->what->ended(f->what->ctx, f->output, e->index);
     snprintf(f->last_id, sizeof f->last_id, "%.*s", (int)event_id.len, event_id.ptr);
     if (f->cmd->json) {
         if (e->type == EVENT_BATCH_DONE)
             print_progress(f);
-        print_json(event_json(e, f->what->batch, event_id));
+        cmd_print(event_json(e, f->what->batch, event_id));
         if (clock_mono_ms() - f->told_ms >= PROGRESS_MS)
             print_progress(f);
     } else {
@@ -109,7 +101,7 @@ static void on_idle(void *ctx)
 // -------------------------------------------------------------------------------------
 
 static void finish_folder(struct follow *f, const struct collect_batch *b,
-                          const struct collect_result *r, struct cmd *c, int *status)
+                          struct collect_result *r, int *status)
 {
     struct json_object *options = NULL;
     struct span model = {0};
@@ -122,16 +114,15 @@ static void finish_folder(struct follow *f, const struct collect_batch *b,
                                .options = options,
                                .possible_double_bill = r->possible_double_bill,
                                .interrupted = !r->ended};
-    errno = 0;
-    enum err e = output_finish(f->output, &s);
-    if (e != OK)
-        *status = cmd_say(EXIT_CANNOT, "%s: %s", output_folder(f->output),
-                          errno ? strerror(errno) : err_text(e));
+    struct buf why = {.max = 8192};
+    r->kept = output_finish(f->output, &s, &why) == OK;
+    if (!r->kept)
+        *status = cmd_say(EXIT_CANNOT, "%s", buf_str(&why));
+    buf_free(&why);
     json_object_put(options);
-    (void)c;
 }
 
-static void sum_up(const struct follow *f, const struct collect_result *r, double seconds)
+static void sum_up(const struct collect_result *r, double seconds)
 {
     struct buf line = {.max = 1024};
     buf_addf(&line, "%lld completed, %lld failed, %lld cancelled of %lld; ",
@@ -148,7 +139,6 @@ static void sum_up(const struct follow *f, const struct collect_result *r, doubl
         cmd_say(0, "%u jobs completed, but their images are no longer where they were stored",
                 r->images_gone);
     buf_free(&line);
-    (void)f;
 }
 
 static int status_of(const struct cmd *c, const struct collect_result *r, enum err e)
@@ -179,7 +169,7 @@ static enum err open_folder(struct follow *f, struct session *s, const struct co
     if (e == OK)
         e = collect_inputs(s, f->what->batch, f->output);
     if (e != OK && f->cmd->why.len == 0)
-        buf_addf(&f->cmd->why, "%s: %s", o.folder, errno ? strerror(errno) : err_text(e));
+        file_explain(&f->cmd->why, e, errno, o.folder, NULL);
     return e;
 }
 
@@ -189,6 +179,12 @@ static void start_progress(struct follow *f)
         return;
     struct output_counts n = output_counts(f->output);
     progress_start_from(f->progress, n.completed, n.failed, n.cancelled, n.cost_micro);
+}
+
+static bool is_drained(void *ctx)
+{
+    const struct follow *f = ctx;
+    return f->what->drained(f->what->ctx);
 }
 
 static int follow(struct follow *f, struct session *s, const struct collect_batch *b,
@@ -206,21 +202,26 @@ static int follow(struct follow *f, struct session *s, const struct collect_batc
                                 .blocked_after = f->what->blocked_after,
                                 .event = on_event,
                                 .idle = on_idle,
+                                .drained = f->what->drained ? is_drained : NULL,
                                 .ctx = f};
     int64_t began = clock_mono_ms();
     start_progress(f);
+    if (f->output && f->what->opened)
+        f->what->opened(f->what->ctx, f->output);
     if (c->ordered && f->output && !c->json)
         print_ordered(f);
     enum err e = collect(s, &o, r, &c->why);
+    if (e == OK && f->output) // of jobs that came in meanwhile
+        e = collect_inputs(s, f->what->batch, f->output);
     if (r->ended)
         progress_end(f->progress, clock_mono_ms());
     else
         progress_hide(f->progress);
     int status = status_of(c, r, e);
-    if (f->output && e != ERR_IO && e != ERR_FULL)
-        finish_folder(f, b, r, c, &status);
-    if (!c->quiet && (e == OK || e == ERR_CANCELLED) && r->ended)
-        sum_up(f, r, (double)(clock_mono_ms() - began) / 1000);
+    if (f->output && e != ERR_IO && e != ERR_FULL && e != ERR_MISSING)
+        finish_folder(f, b, r, &status);
+    if ((e == OK || e == ERR_CANCELLED) && r->ended)
+        sum_up(r, (double)(clock_mono_ms() - began) / 1000);
     return status;
 }
 
@@ -231,9 +232,7 @@ int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
     struct collect_batch b = {0};
     *r = (struct collect_result){0};
     enum err e = collect_status(s, what->batch, &b);
-    if (e == ERR_MISSING)
-        buf_addf(&c->why, "there is no batch %.*s in this queue (or it has expired)",
-                 (int)what->batch.len, what->batch.ptr);
+    collect_explain(e, what->batch, &c->why);
     if (e == OK && what->folder)
         e = open_folder(&f, s, &b);
     f.progress = e == OK ? progress_new(c->json ? NULL : stderr, (uint32_t)b.total) : NULL;
@@ -293,7 +292,7 @@ int cmd_collect(struct cmd *c)
         return cmd_fail(c, e);
     cmd_catch_signals(s);
     int status = cmd_follow(c, s, &f, &r);
-    if (r.ended)
+    if (r.kept && r.ended)
         cmd_say(0, "images and manifest are in %s", folder);
     session_close(s);
     return status;

@@ -3,9 +3,11 @@
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/cmd.h"
 #include "client/submit.h"
+#include "common/backoff.h"
 #include "common/json.h"
 
 #define MAX_COMPLAINTS (1u << 20)
@@ -203,6 +205,15 @@ static void describe(const struct cmd *c, const struct inputs *in, struct buf *o
     json_object_put(o);
 }
 
+static void waiting(void *ctx, enum err e, const char *words)
+{
+    (void)ctx;
+    if (e == OK)
+        cmd_say(0, "going on");
+    else
+        cmd_say(0, "waiting: %s", words);
+}
+
 int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                       struct span batch)
 {
@@ -215,9 +226,14 @@ int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                                .total = (uint32_t)inputs_count(in),
                                .fail_unknown = c->defaults.fail_unknown,
                                .keep_s = (int64_t)c->keep,
+                               .budget = c->budget,
                                .options = buf_span(&options),
                                .source = source,
-                               .ctx = &from};
+                               .ctx = &from,
+                               .max_queue = (int64_t)c->max_queue,
+                               .max_queue_bytes = (int64_t)c->max_queue_bytes,
+                               .wait = c->wait,
+                               .waiting = waiting};
     enum err e = submit_batch(s, &o, &r, &c->why);
     if (e == ERR_EXISTS && r.index < inputs_count(in) &&
         strstr(buf_str(&c->why), "another input"))
@@ -228,8 +244,27 @@ int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
     buf_free(&from.route);
     buf_free(&from.map);
     buf_free(&options);
-    bool usage = e == ERR_EXISTS || e == ERR_ORDER;
+    bool usage = e == ERR_EXISTS || e == ERR_ORDER || e == ERR_RANGE;
+    if (e == ERR_CANCELLED)
+        return cmd_say(EXIT_INTERRUPTED, "%s", buf_str(&c->why));
     return e == OK ? 0 : usage ? cmd_say(EXIT_USAGE, "%s", buf_str(&c->why)) : cmd_fail(c, e);
+}
+
+// With --wait until the server is there.
+static enum err connect_patiently(struct cmd *c, struct session **s)
+{
+    for (unsigned tries = 1;; tries++) {
+        buf_clear(&c->why);
+        enum err e = cmd_connect(c, c->redis, c->queue, s);
+        bool passing = e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
+        if (e == OK && tries > 1)
+            waiting(NULL, OK, "");
+        if (!passing || !c->wait)
+            return e;
+        if (tries == 1)
+            waiting(NULL, e, buf_str(&c->why));
+        usleep((useconds_t)(1e6 * backoff_delay(tries, 0.1, 5, 0.05)));
+    }
 }
 
 int cmd_submit(struct cmd *c)
@@ -244,7 +279,7 @@ int cmd_submit(struct cmd *c)
         status = cmd_inputs(c, &in);
     if (status != 0)
         return status;
-    enum err e = cmd_connect(c, c->redis, c->queue, &s);
+    enum err e = connect_patiently(c, &s);
     if (e == OK) {
         cmd_catch_signals(s);
         status = cmd_submit_inputs(c, s, in, span_of(batch));

@@ -4,6 +4,7 @@
 
 #include "client/cmd.h"
 #include "client/input.h"
+#include "common/text.h"
 
 #define TABLE 64
 
@@ -27,14 +28,22 @@ static void connect_options(struct builder *b, struct cmd *c)
 {
     ADD(b, {.type = OPT_GROUP, .help = "The farm"},
         {"redis", 0, OPT_STR, &c->redis, "URL", NULL, "GENFARM_REDIS_URL,REDIS_URL",
-         "the server (redis://127.0.0.1:6379/0; run: one of its own)", 0, 0},
+         "the server (redis://127.0.0.1:6379/0; run: one of its own), or redis+sentinel://, "
+         "redis+cluster://",
+         0, 0},
         {"redis-ca", 0, OPT_STR, &c->ca_file, "FILE", NULL, NULL,
-         "certificates to trust for rediss:// (the system's)", 0, 0},
+         "certificates to trust over TLS (the system's)", 0, 0},
         {"queue", 0, OPT_STR, &c->queue, "NAME", "default", "GENFARM_QUEUE", "the queue", 0,
          0});
 }
 
 // The names of struct job's members that have an option of their own, in the order of c->texts.
+#define BUDGET_OPTION                                                                        \
+    {                                                                                        \
+        "budget", 0, OPT_STR, &c->budget_text, "USD", NULL, NULL,                            \
+            "what the batch may cost at most; then it waits, and what is done is kept", 0, 0 \
+    }
+
 static void job_options(struct builder *b, struct cmd *c)
 {
     static const char *const all[][3] = {
@@ -70,10 +79,43 @@ static void input_options(struct builder *b, struct cmd *c)
     ADD(b,
         {"on-unknown", 0, OPT_STR, &c->on_unknown, "HOW", "retry", NULL,
          "retry or fail a call whose answer was lost and may be billed", 0, 0},
+        BUDGET_OPTION,
         {"keep", 0, OPT_SECONDS, &c->keep, "TIME", "7d", NULL,
          "how long the queue remembers the batch after its end", 60, 86400. * 365},
         {"catalogue", 0, OPT_STR, &c->catalogue_path, "FILE", NULL, NULL,
          "models and prices, instead of the built-in ones", 0, 0});
+}
+
+static void submit_options(struct builder *b, struct cmd *c)
+{
+    ADD(b, {.type = OPT_GROUP, .help = "A full farm"},
+        {"max-queue", 0, OPT_UINT, &c->max_queue, "N", NULL, NULL,
+         "refuse when the queue would have more jobs that are not over", 1, 1e12},
+        {"max-queue-bytes", 0, OPT_BYTES, &c->max_queue_bytes, "SIZE", NULL, NULL,
+         "refuse when the inputs of its batches would have more", 1, 1e15},
+        {"wait", 0, OPT_FLAG, &c->wait, NULL, NULL, NULL,
+         "for room in the queue or the server's memory, and for the server, as long as it "
+         "takes",
+         0, 0});
+}
+
+static void provider_options(struct builder *b, struct cmd *c)
+{
+    ADD(b,
+        {"api-key-file", 0, OPT_STR, &c->key_file, "FILE", NULL, NULL,
+         "the Gemini key (else GOOGLE_API_KEY, then GEMINI_API_KEY)", 0, 0},
+        {"gemini-base-url", 0, OPT_STR, &c->base_url, "URL", NULL, "GOOGLE_GEMINI_BASE_URL",
+         "the Gemini endpoint", 0, 0});
+}
+
+static void doctor_options(struct builder *b, struct cmd *c)
+{
+    ADD(b, {.type = OPT_GROUP, .help = "The provider"},
+        {"model", 0, OPT_STR, &c->texts[0], "NAME", NULL, "GEMINI_MODEL",
+         "the model to look at, beside those in use (the catalogue's default)", 0, 0},
+        {"catalogue", 0, OPT_STR, &c->catalogue_path, "FILE", NULL, NULL,
+         "models and prices, instead of the built-in ones", 0, 0});
+    provider_options(b, c);
 }
 
 static void farm_options(struct builder *b, struct cmd *c)
@@ -83,11 +125,9 @@ static void farm_options(struct builder *b, struct cmd *c)
         {"concurrency", 0, OPT_UINT, &c->concurrency, "N", "8", NULL,
          "calls in flight, of each worker", 1, 10000},
         {"limit", 0, OPT_STR, &c->limit, "SPEC", NULL, NULL,
-         "farm-wide limit of each model: rpm=600, req=100/1s", 0, 0},
-        {"api-key-file", 0, OPT_STR, &c->key_file, "FILE", NULL, NULL,
-         "the Gemini key (else GOOGLE_API_KEY, then GEMINI_API_KEY)", 0, 0},
-        {"gemini-base-url", 0, OPT_STR, &c->base_url, "URL", NULL, "GOOGLE_GEMINI_BASE_URL",
-         "the Gemini endpoint", 0, 0},
+         "farm-wide limit of each model: rpm=600, req=100/1s", 0, 0});
+    provider_options(b, c);
+    ADD(b,
         {"verify", 0, OPT_STR, &c->verify, "HOW", NULL, NULL,
          "how far images are checked: full, crc, none (full)", 0, 0},
         {"resume", 0, OPT_STR, &c->resume, "BATCH_DIR", NULL, NULL,
@@ -96,12 +136,28 @@ static void farm_options(struct builder *b, struct cmd *c)
          0});
 }
 
+static void dead_options(struct builder *b, struct cmd *c)
+{
+    ADD(b,
+        {"batch", 0, OPT_STR, &c->only_batch, "ID", NULL, NULL, "only those of this batch", 0,
+         0},
+        {"all", 0, OPT_FLAG, &c->all, NULL, NULL, NULL, "with --drop: all there are", 0, 0},
+        {"retry", 0, OPT_FLAG, &c->retry, NULL, NULL, NULL,
+         "open their jobs again, and take them out", 0, 0},
+        {"export", 0, OPT_STR, &c->export, "FILE", NULL, NULL,
+         "write their inputs as JSON Lines, to be corrected and submitted", 0, 0},
+        {"drop", 0, OPT_FLAG, &c->drop, NULL, NULL, NULL,
+         "take them out; with --export: when FILE is safe on the disk", 0, 0});
+}
+
 static void fill(struct cmd *c, const struct command *command, struct opt *table)
 {
     struct builder b = {table, 0};
     memset(table, 0, TABLE * sizeof *table);
     if (command->groups & CMD_INPUT)
         input_options(&b, c);
+    if (command->groups & CMD_SUBMIT)
+        submit_options(&b, c);
     if (command->groups & CMD_FARM)
         farm_options(&b, c);
     if (command->groups & (CMD_OUTPUT | CMD_WATCH | CMD_JSON))
@@ -124,8 +180,28 @@ static void fill(struct cmd *c, const struct command *command, struct opt *table
              "the PNG to write (DIR/contact_sheet.png)", 0, 0},
             {"columns", 0, OPT_UINT, &c->columns, "N", "0", NULL,
              "cells in a row (0: by itself)", 0, 100},
-            {"cell", 0, OPT_UINT, &c->cell, "PIXELS", "192", NULL, "longest side of a picture",
-             32, 1024});
+            {"cell", 0, OPT_UINT, &c->cell, "PIXELS", NULL, NULL,
+             "longest side of a picture (192; less for more than 100 pictures)", 32, 1024});
+    if (command->groups & CMD_USAGE)
+        ADD(&b,
+            {"by", 0, OPT_STR, &c->by, "WHAT", "model", NULL, "user, model, lane or day", 0, 0},
+            {"days", 0, OPT_UINT, &c->days, "N", "30", NULL,
+             "that are summed up, today among them", 1, 400},
+            {"csv", 0, OPT_FLAG, &c->csv, NULL, NULL, NULL, "comma-separated values on stdout",
+             0, 0});
+    if (command->groups & CMD_BUDGET)
+        ADD(&b, BUDGET_OPTION);
+    if (command->groups & CMD_FSCK)
+        ADD(&b, {"repair", 0, OPT_FLAG, &c->repair, NULL, NULL, NULL,
+                 "put right what can be; batches with lost jobs are paused meanwhile", 0, 0});
+    if (command->groups & (CMD_RETRY | CMD_DEAD))
+        ADD(&b, {.type = OPT_GROUP, .help = "Which, and what is done to them"},
+            {"code", 0, OPT_STR, &c->code, "CODE,...", NULL, NULL,
+             "only what ended with one of these error codes", 0, 0});
+    if (command->groups & CMD_DEAD)
+        dead_options(&b, c);
+    if (command->groups & CMD_DOCTOR)
+        doctor_options(&b, c);
     if (command->groups & CMD_CONNECT)
         connect_options(&b, c);
     ADD(&b, {"help", 'h', OPT_FLAG, &c->help, NULL, NULL, NULL, "show this", 0, 0});
@@ -151,6 +227,12 @@ enum err cmd_read(struct cmd *c, int argc, char *const argv[])
     c->redis_given = c->redis != NULL;
     if (!c->redis)
         c->redis = "redis://127.0.0.1:6379/0";
+    if (c->budget_text &&
+        (text_usd(span_of(c->budget_text), &c->budget) != OK || c->budget <= 0)) {
+        buf_addf(&c->why, "--budget %.40s: must be dollars above zero, as 25 or 1.50",
+                 c->budget_text);
+        return ERR_FORMAT;
+    }
     bool resumed = c->resume != NULL;
     if (c->words.n < (resumed ? 0 : c->command->least) || c->words.n > c->command->most) {
         buf_addf(&c->why, "%s wants %s; see genfarm %s --help", c->command->name,

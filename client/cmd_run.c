@@ -12,7 +12,7 @@
 
 #include "client/cmd.h"
 #include "client/farm.h"
-#include "client/sheet.h"
+#include "client/sheet_live.h"
 #include "common/file.h"
 
 #define MAX_PATH 4096
@@ -25,8 +25,11 @@ struct run {
     struct inputs *inputs; // NULL: resumed
     struct farm *farm;
     struct session *session;
-    uint64_t seen;     // the batch's last event before our workers were there
-    struct buf broken; // why the farm cannot go on; empty while it can
+    struct sheet_live *sheet; // NULL: none is wanted
+    uint64_t seen;            // the batch's last event before our workers were there
+    bool no_room;             // was told
+    bool draining;            // the batch is blocked: what is in flight is being finished
+    struct buf broken;        // why the farm cannot go on; empty while it can
 };
 
 // --- Places ----------------------------------------------------------------------------------
@@ -109,21 +112,41 @@ static enum err start_farm(struct run *r)
 static void look(void *ctx)
 {
     struct run *r = ctx;
-    if (r->broken.len == 0 && farm_look(r->farm, &r->broken) != OK)
+    if (r->broken.len == 0 && !r->draining && farm_look(r->farm, &r->broken) != OK)
         session_interrupt(r->session);
+    if (farm_no_room(r->farm) && !r->no_room)
+        cmd_say(0,
+                "%s: no room left, so that the private redis-server ended; free some room "
+                "there, and the run goes on",
+                r->dir);
+    r->no_room = farm_no_room(r->farm);
 }
 
-static void draw_sheet(struct run *r)
+static void begin_sheet(void *ctx, const struct output *o)
 {
-    struct sheet_options o = {.folder = r->folder};
+    struct run *r = ctx;
+    if (!r->cmd->no_sheet)
+        r->sheet = sheet_live_new(r->session, o);
+}
+
+static void add_to_sheet(void *ctx, const struct output *o, uint32_t index)
+{
+    struct run *r = ctx;
+    if (r->sheet)
+        sheet_live_take(r->sheet, o, index);
+}
+
+static void end_sheet(struct run *r)
+{
     struct sheet_result made;
     struct buf why = {.max = 1024};
-    if (r->cmd->no_sheet)
+    if (!r->sheet)
         return;
-    if (sheet_make(&o, &made, &why) == OK)
+    if (sheet_live_end(r->sheet, &made, &why) == OK)
         cmd_say(0, "contact sheet: %s/contact_sheet.png", r->folder);
     else
         cmd_say(0, "no contact sheet: %s", buf_str(&why));
+    r->sheet = NULL;
     buf_free(&why);
 }
 
@@ -132,8 +155,7 @@ static void clean_up(struct run *r)
 {
     char path[MAX_PATH + 160];
     snprintf(path, sizeof path, "%s/.records", r->folder);
-    farm_forget(path);
-    farm_forget(r->data);
+    farm_remove(path);
     snprintf(path, sizeof path, "%s/.genfarm", r->dir);
     rmdir(path); // when no other run is there
 }
@@ -148,27 +170,63 @@ static void drain(struct run *r)
             return; // Ctrl-C once more
 }
 
+static int finish(struct run *r, const struct collect_result *result, int status)
+{
+    farm_drain(r->farm);
+    end_sheet(r);
+    farm_forget(r->farm);
+    r->farm = NULL;
+    clean_up(r);
+    cmd_say(0, "images and manifest: %s", r->folder);
+    if (result->failed + result->cancelled > 0)
+        cmd_say(0, "to try the failed ones again: genfarm run %s/failed.jsonl", r->folder);
+    return status;
+}
+
 static int end(struct run *r, const struct collect_result *result, int status)
 {
-    if (result->ended) {
-        farm_stop(r->farm);
-        r->farm = NULL;
-        clean_up(r);
-        draw_sheet(r);
-        cmd_say(0, "images and manifest: %s", r->folder);
-        if (result->failed + result->cancelled > 0)
-            cmd_say(0, "to try the failed ones again: genfarm run %s/failed.jsonl", r->folder);
-        return status;
-    }
+    if (result->ended && result->kept)
+        return finish(r, result, status);
     if (r->broken.len)
         status = cmd_say(EXIT_CANNOT, "%s", buf_str(&r->broken));
     else if (status == EXIT_INTERRUPTED)
         cmd_say(
             0, "stopping: calls in flight are finished and kept (Ctrl-C again leaves at once)");
-    drain(r);
+    if (!r->draining)
+        drain(r);
+    if (status == EXIT_QUOTA && result->code == CODE_BUDGET)
+        cmd_say(0, "the budget has no room for one more call; raise it with --budget");
     cmd_say(0, "to go on: genfarm run --resume %s%s%s", r->folder,
             r->cmd->redis_given ? " --redis " : "", r->cmd->redis_given ? r->cmd->redis : "");
     return status;
+}
+
+// Nothing more can be sent: what is in flight ends, and is kept.
+static bool drained(void *ctx)
+{
+    struct run *r = ctx;
+    if (!r->draining)
+        farm_drain(r->farm);
+    r->draining = true;
+    return !farm_running(r->farm);
+}
+
+// A budget holds the batch back until it is raised; trying it with the old one tells so at
+// once.
+static enum err go_on(struct run *r)
+{
+    struct collect_batch b = {0};
+    struct session_value v = {0};
+    enum err e = collect_status(r->session, span_of(r->batch), &b);
+    int64_t budget = r->cmd->budget ? r->cmd->budget : b.budget_micro;
+    collect_batch_free(&b);
+    if (e == ERR_MISSING || (e == OK && budget == 0))
+        return OK;
+    return e != OK ? e
+                   : session_value(r->session,
+                                   queue_budget(session_queue(r->session), span_of(r->batch),
+                                                budget, session_on_value, &v),
+                                   &v);
 }
 
 static int follow(struct run *r)
@@ -179,7 +237,10 @@ static int follow(struct run *r)
                            .resume = access(r->folder, F_OK) == 0,
                            .stop_blocked = true,
                            .blocked_after = r->seen,
+                           .opened = begin_sheet,
+                           .ended = add_to_sheet,
                            .idle = look,
+                           .drained = drained,
                            .ctx = r};
     int status = cmd_follow(r->cmd, r->session, &f, &result);
     return end(r, &result, status);
@@ -191,6 +252,8 @@ static int with_farm(struct run *r)
     cmd_catch_signals(r->session);
     if (r->inputs)
         status = cmd_submit_inputs(r->cmd, r->session, r->inputs, span_of(r->batch));
+    else if (r->cmd->resume && go_on(r) != OK)
+        status = cmd_say(EXIT_CANNOT, "the batch's budget could not be set");
     if (status == 0)
         cmd_say(0, "batch %s: %s", r->batch, r->folder);
     return status == 0 ? follow(r) : status;
@@ -210,6 +273,7 @@ int cmd_run(struct cmd *c)
         enum err e = start_farm(&r);
         status = e == OK ? with_farm(&r) : cmd_fail(c, e);
     }
+    sheet_live_free(r.sheet); // before its loop goes
     session_close(r.session);
     farm_stop(r.farm);
     inputs_free(r.inputs);

@@ -5,16 +5,7 @@
 #include "client/cmd.h"
 #include "common/clock.h"
 #include "common/json.h"
-
-static void print_line(struct json_object *o)
-{
-    struct buf line = {.max = 1u << 20};
-    if (o)
-        json_write(&line, o);
-    printf("%s\n", buf_str(&line));
-    json_object_put(o);
-    buf_free(&line);
-}
+#include "common/text.h"
 
 static const char *state_name(const struct collect_batch *b)
 {
@@ -46,6 +37,12 @@ static struct json_object *batch_json(struct span name, const struct collect_bat
     json_put_int(o, "failed", b->failed);
     json_put_int(o, "cancelled", b->cancelled);
     json_put_usd(o, "cost_usd", b->cost_micro);
+    if (b->budget_micro) {
+        json_put_usd(o, "budget_usd", b->budget_micro);
+        json_put_usd(o, "reserved_usd", b->reserved_micro);
+        json_put_usd(o, "unknown_usd", b->spent_micro);
+    }
+    json_put_int(o, "calls", b->calls);
     json_put_int(o, "possible_double_bill", b->possible_double_bill);
     json_put_cstr(o, "created", time);
     json_put_bool(o, "stalled", stalled(b));
@@ -56,7 +53,7 @@ static void print_batch(const struct cmd *c, struct span name, const struct coll
 {
     struct buf usd = {.max = 64};
     if (c->json) {
-        print_line(batch_json(name, b));
+        cmd_print(batch_json(name, b));
         return;
     }
     cmd_show_usd(&usd, b->cost_micro);
@@ -96,6 +93,7 @@ static void on_names(void *ctx, enum err e, const struct span *names, size_t n)
 static enum err print_batches(struct cmd *c, struct session *s, unsigned most)
 {
     struct names names = {.text = {.max = 1u << 20}};
+    unsigned strange = 0;
     enum err e = queue_list(session_queue(s), most, on_names, &names);
     while (e == OK && !names.done)
         ev_run(session_loop(s), EVRUN_ONCE);
@@ -105,12 +103,17 @@ static enum err print_batches(struct cmd *c, struct session *s, unsigned most)
         while (left.ptr[n] != '\n')
             n++;
         struct collect_batch b = {0};
-        if (collect_status(s, (struct span){left.ptr, n}, &b) == OK)
+        enum err is = collect_status(s, (struct span){left.ptr, n}, &b);
+        if (is == OK)
             print_batch(c, (struct span){left.ptr, n}, &b);
+        strange += is == ERR_FORMAT || is == ERR_RANGE;
         collect_batch_free(&b);
         left.ptr += n + 1;
         left.len -= n + 1;
     }
+    if (strange > 0)
+        cmd_say(0, "what the server keeps of %u batches is malformed; see genfarm fsck",
+                strange);
     if (e == OK && names.n == 0 && !c->json)
         cmd_say(0, "no batches in queue %s", c->queue);
     buf_free(&names.text);
@@ -124,12 +127,34 @@ struct workers_call {
     long flight;
 };
 
+// What came from outside, so that it cannot steer a terminal, in a column.
+static void print_text(struct span s, int width)
+{
+    struct buf shown = {.max = 1024};
+    text_show(&shown, s, 64);
+    printf("%*s", width, buf_str(&shown));
+    buf_free(&shown);
+}
+
 static void print_worker(const struct queue_worker *w)
 {
-    printf("%-24.*s pid %-8.*s %4.*s of %-4.*s calls  %-20.*s since %lld s\n", (int)w->host.len,
-           w->host.ptr, (int)w->pid.len, w->pid.ptr, (int)w->flight.len, w->flight.ptr,
-           (int)w->concurrency.len, w->concurrency.ptr, (int)w->sink.len, w->sink.ptr,
-           (long long)(clock_wall_ms() - w->since_ms) / 1000);
+    int64_t now = clock_wall_ms(),
+            since = w->since_ms > 0 && w->since_ms < now ? w->since_ms : now;
+    print_text(w->host, -24);
+    fputs(" pid ", stdout);
+    print_text(w->pid, -8);
+    print_text(w->flight, 5);
+    fputs(" of ", stdout);
+    print_text(w->concurrency, -4);
+    fputs(" calls  ", stdout);
+    print_text(w->sink, -20);
+    printf(" since %lld s\n", (long long)(now - since) / 1000);
+}
+
+static int64_t number(struct span s)
+{
+    uint64_t v = 0;
+    return text_uint(s, 0, INT64_MAX, &v) == OK ? (int64_t)v : 0;
 }
 
 static void print_worker_json(const struct queue_worker *w)
@@ -137,12 +162,12 @@ static void print_worker_json(const struct queue_worker *w)
     struct json_object *o = json_object_new_object();
     json_put_str(o, "worker", w->inc);
     json_put_str(o, "host", w->host);
-    json_put_str(o, "pid", w->pid);
-    json_put_str(o, "in_flight", w->flight);
-    json_put_str(o, "concurrency", w->concurrency);
+    json_put_int(o, "pid", number(w->pid));
+    json_put_int(o, "in_flight", number(w->flight));
+    json_put_int(o, "concurrency", number(w->concurrency));
     json_put_str(o, "sink", w->sink);
     json_put_str(o, "version", w->version);
-    print_line(o);
+    cmd_print(o);
 }
 
 static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size_t n)
@@ -181,9 +206,7 @@ static enum err status(struct cmd *c, struct session *s)
         e = job_name_ok(name) ? collect_status(s, name, &b) : ERR_MISSING;
         if (e == OK)
             print_batch(c, name, &b);
-        else if (e == ERR_MISSING)
-            buf_addf(&c->why, "there is no batch %.100s in this queue (or it has expired)",
-                     c->words.at[0]);
+        collect_explain(e, name, &c->why);
         collect_batch_free(&b);
     }
     if (e == OK && !c->json)

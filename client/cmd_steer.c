@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "client/cmd.h"
+#include "client/endings.h"
+#include "client/reopen.h"
 
-#define CHUNK 400 // jobs looked at or opened in one call
+#define CHUNK REOPEN_MOST // jobs looked at or opened in one call
 
 struct steer {
     struct cmd *cmd;
@@ -14,6 +16,8 @@ struct steer {
     struct collect_batch status;
     uint32_t *indexes; // of the ids that were named
     size_t n;
+    struct endings_set wanted; // with --code: which
+    uint8_t *codes;            // and how each job ended
 };
 
 // --- Finding jobs
@@ -25,7 +29,6 @@ struct look { // at a chunk of the batch's inputs, or states
     struct steer *steer;
     const uint32_t *indexes;
     bool *found; // by word
-    struct buf *routes;
     uint8_t *states;
 };
 
@@ -38,7 +41,7 @@ static void match(struct look *l, uint32_t index, struct span id, const struct j
     else
         job_show_id(&shown, job, index);
     for (size_t w = 1; w < c->words.n; w++)
-        if (span_is(buf_span(&shown), c->words.at[w])) {
+        if (!l->found[w] && span_is(buf_span(&shown), c->words.at[w])) {
             l->found[w] = true;
             l->steer->indexes[l->steer->n++] = index;
             break;
@@ -57,18 +60,8 @@ static void on_inputs(void *ctx, enum err e, const struct span *inputs, size_t n
         if (inputs[i].len == 0 || job_input_read(inputs[i], &id, &map) != OK ||
             job_decode(&job, map, NULL) != OK)
             continue;
-        if (l->found)
-            match(l, l->indexes[i], id, &job);
-        if (l->routes)
-            queue_route(&l->routes[i], &job);
+        match(l, l->indexes[i], id, &job);
     }
-}
-
-static enum err wait(struct steer *t, enum err started, const bool *done, const enum err *err)
-{
-    while (started == OK && !*done)
-        ev_run(session_loop(t->session), EVRUN_ONCE);
-    return started == OK ? *err : started;
 }
 
 static enum err find_named(struct steer *t)
@@ -83,9 +76,10 @@ static enum err find_named(struct steer *t)
         while (n < CHUNK && next < t->status.in)
             indexes[n++] = next++;
         struct look l = {.steer = t, .indexes = indexes, .found = found};
-        e = wait(t,
-                 queue_inputs(session_queue(t->session), t->batch, n, indexes, on_inputs, &l),
-                 &l.done, &l.err);
+        e = session_finish(
+            t->session,
+            queue_inputs(session_queue(t->session), t->batch, n, indexes, on_inputs, &l),
+            &l.done, &l.err);
     }
     for (size_t w = 1; e == OK && w < c->words.n; w++)
         if (!found[w]) {
@@ -131,75 +125,77 @@ static void on_states(void *ctx, enum err e, const uint8_t *states, size_t n)
         memcpy(l->states, states, n);
 }
 
-// The ended jobs of a chunk: with `all`, those that did not complete.
+static bool wanted(const struct steer *t, uint32_t index)
+{
+    if (t->codes && !t->wanted.has[t->codes[index]])
+        return false;
+    for (size_t k = 0; k < t->n; k++)
+        if (t->indexes[k] == index)
+            return true;
+    return t->n == 0;
+}
+
+// The jobs of a chunk that are to be opened again, of those that did not complete.
 static enum err ended(struct steer *t, uint32_t first, uint32_t *indexes, size_t *n)
 {
     uint8_t states[CHUNK];
     size_t asked = (size_t)t->status.in - first < CHUNK ? (size_t)t->status.in - first : CHUNK;
     struct look l = {.steer = t, .states = states};
-    enum err e =
-        wait(t, queue_states(session_queue(t->session), t->batch, first, asked, on_states, &l),
-             &l.done, &l.err);
+    enum err e = session_finish(
+        t->session,
+        queue_states(session_queue(t->session), t->batch, first, asked, on_states, &l), &l.done,
+        &l.err);
     *n = 0;
-    for (size_t i = 0; e == OK && i < asked; i++) {
-        bool named = t->n == 0;
-        for (size_t k = 0; k < t->n; k++)
-            named = named || t->indexes[k] == first + i;
-        if (named && states[i] >= 2) // failed or cancelled
+    for (size_t i = 0; e == OK && i < asked; i++)
+        if (states[i] >= 2 && wanted(t, first + (uint32_t)i)) // failed or cancelled
             indexes[(*n)++] = first + (uint32_t)i;
-    }
     return e;
 }
 
-static enum err reopen(struct steer *t, uint16_t run, const uint32_t *indexes, size_t n,
-                       int64_t *sum)
+static enum err read_codes(struct steer *t)
 {
-    struct buf routes[CHUNK];
-    struct queue_reopen jobs[CHUNK];
+    size_t n = (size_t)t->status.in;
+    if (!t->cmd->code)
+        return OK;
+    if (!(t->codes = malloc(n + 1)))
+        return ERR_NOMEM;
+    return endings_read(t->session, t->batch, n, t->codes);
+}
+
+// A budget that was raised goes first: else the batch would stop again at once.
+static enum err raise_budget(struct steer *t)
+{
     struct session_value v = {0};
-    for (size_t i = 0; i < n; i++)
-        routes[i] = (struct buf){.max = 512};
-    struct look l = {.steer = t, .indexes = indexes, .routes = routes};
-    enum err e =
-        wait(t, queue_inputs(session_queue(t->session), t->batch, n, indexes, on_inputs, &l),
-             &l.done, &l.err);
-    for (size_t i = 0; i < n; i++)
-        jobs[i] = (struct queue_reopen){indexes[i], buf_str(&routes[i])};
-    if (e == OK)
-        e = session_value(t->session,
-                          queue_retry(session_queue(t->session), t->batch, run, n, jobs,
-                                      session_on_value, &v),
-                          &v);
-    *sum += e == OK ? v.value : 0;
-    for (size_t i = 0; i < n; i++)
-        buf_free(&routes[i]);
-    return e;
-}
-
-static void on_run(void *ctx, enum err e, const struct queue_batch *b)
-{
-    *(struct session_value *)ctx = (struct session_value){true, e, e == OK ? b->run : 0};
+    if (t->cmd->budget <= 0 || !t->batch.len)
+        return OK;
+    return session_value(
+        t->session,
+        queue_budget(session_queue(t->session), t->batch, t->cmd->budget, session_on_value, &v),
+        &v);
 }
 
 static enum err retry(struct steer *t)
 {
     uint32_t indexes[CHUNK];
-    int64_t sum = 0;
     size_t n = 0;
-    struct session_value v = {0};
+    struct reopen r = {0};
     enum err e = t->cmd->words.n > 1 ? find_named(t) : OK;
     if (e == OK)
-        e = session_value(t->session,
-                          queue_status(session_queue(t->session), t->batch, on_run, &v), &v);
+        e = raise_budget(t);
+    if (e == OK)
+        e = read_codes(t);
+    if (e == OK)
+        e = reopen_begin(&r, t->session, t->batch);
     for (uint32_t first = 0; e == OK && first < t->status.in; first += CHUNK) {
         e = ended(t, first, indexes, &n);
         if (e == OK && n > 0)
-            e = reopen(t, (uint16_t)(v.value + 1), indexes, n, &sum);
+            e = reopen_some(&r, indexes, n);
     }
     if (e == OK)
         cmd_say(0,
-                sum ? "%lld jobs opened again" : "%lld jobs: none had failed or was cancelled",
-                (long long)sum);
+                r.opened ? "%lld jobs opened again"
+                         : "%lld jobs: none of those had failed or was cancelled",
+                (long long)r.opened);
     return e;
 }
 
@@ -227,7 +223,8 @@ static enum err pause_it(struct steer *t)
 
 static enum err go_on(struct steer *t)
 {
-    return pause_on(t, false);
+    enum err e = raise_budget(t);
+    return e == OK ? pause_on(t, false) : e;
 }
 
 static int steer(struct cmd *c, enum err (*act)(struct steer *t))
@@ -237,16 +234,18 @@ static int steer(struct cmd *c, enum err (*act)(struct steer *t))
         t.batch = span_of(c->words.at[0]);
     if (c->words.n > 0 && !job_name_ok(t.batch))
         return cmd_say(EXIT_USAGE, "%.100s: no batch has such a name", c->words.at[0]);
+    if (c->code && endings_set_parse(span_of(c->code), &t.wanted, &c->why) != OK)
+        return cmd_say(EXIT_USAGE, "--code: %s", buf_str(&c->why));
     enum err e = cmd_connect(c, c->redis, c->queue, &t.session);
     if (e == OK && t.batch.len)
         e = collect_status(t.session, t.batch, &t.status);
-    if (e == ERR_MISSING && c->why.len == 0)
-        buf_addf(&c->why, "there is no batch %s in this queue (or it has expired)",
-                 c->words.at[0]);
+    if (t.batch.len && c->why.len == 0)
+        collect_explain(e, t.batch, &c->why);
     if (e == OK)
         e = act(&t);
     collect_batch_free(&t.status);
     free(t.indexes);
+    free(t.codes);
     session_close(t.session);
     return e == OK ? EXIT_DONE : cmd_fail(c, e);
 }

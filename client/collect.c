@@ -8,7 +8,10 @@
 #include <sys/queue.h>
 
 #include "client/fetch.h"
+#include "client/patience.h"
+#include "client/trail.h"
 #include "common/clock.h"
+#include "common/file.h"
 
 #define READ      500  // events at once
 #define PENDING   1000 // events that wait for their images at most
@@ -34,10 +37,13 @@ struct collector {
     struct collect_result *result;
     TAILQ_HEAD(, item) items;
     unsigned pending, fetching;
-    uint64_t read;       // number of the last event that was read
+    struct trail read;
     uint64_t known_last; // of the batch, when it was asked last
+    bool known_done;     // it had ended by then
     bool reading, moved;
-    bool at_end; // the end of the batch was read: nothing more is waited for
+    bool drained, nothing_new; // see stopped()
+    bool done_seen;            // batch_done was read, and no reopened since
+    bool at_end;               // the end of the batch was read: nothing more is waited for
     enum err err;
     double away_since; // seconds; 0: Redis is there
     ev_timer timer;
@@ -46,6 +52,15 @@ struct collector {
 
 // --- Events
 // ------------------------------------------------------------------------------------
+
+// Whether a batch has ended with this event. It has until jobs of it are opened again; what
+// late workers tell of their calls changes nothing, and who begins behind its end sees no more.
+static bool ended_by(const struct collector *c, const struct event *e, uint64_t number,
+                     bool ended)
+{
+    return e->type == EVENT_BATCH_DONE || (ended && e->type != EVENT_REOPENED) ||
+           (c->known_done && number == c->known_last);
+}
 
 static enum err add(struct collector *c, const struct queue_event *ev)
 {
@@ -60,43 +75,83 @@ static enum err add(struct collector *c, const struct queue_event *ev)
     buf_add(&i->id, ev->event_id);
     TAILQ_INSERT_TAIL(&c->items, i, link);
     c->pending++;
-    c->read = ev->number;
     if (i->bytes.err || event_decode(&i->event, buf_span(&i->bytes)) != OK) {
         buf_addf(c->why, "event %s of the batch cannot be read", buf_str(&i->id));
         return ERR_FORMAT;
     }
-    c->at_end = i->event.type == EVENT_BATCH_DONE && i->number >= c->known_last;
+    c->done_seen = ended_by(c, &i->event, i->number, c->done_seen);
+    c->at_end = c->done_seen && i->number >= c->known_last;
     return OK;
+}
+
+// The answer to a read. false: Redis is away, and it will be read again.
+static bool answered(struct collector *c, enum err e)
+{
+    bool away = e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
+    c->reading = false;
+    c->moved = true;
+    if (!away)
+        c->away_since = 0;
+    else if (c->away_since == 0)
+        c->away_since = (double)clock_mono_ms() / 1000;
+    if (away)
+        trail_doubt(&c->read);
+    return !away;
 }
 
 static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_t n)
 {
     struct collector *c = ctx;
-    c->reading = false;
-    c->moved = true;
-    if (e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY) {
-        if (c->away_since == 0)
-            c->away_since = (double)clock_mono_ms() / 1000;
+    if (!answered(c, e))
         return;
-    }
-    c->away_since = 0;
+    c->nothing_new = e == OK && n == 0;
     for (size_t i = 0; e == OK && i < n; i++)
         e = add(c, &ev[i]);
+    if (e == OK && n > 0)
+        trail_step(&c->read, &ev[n - 1]);
+    if (e != OK && c->err == OK)
+        c->err = e;
+}
+
+static void on_last_event(void *ctx, enum err e, const struct queue_event *ev, size_t n)
+{
+    struct collector *c = ctx;
+    if (!answered(c, e))
+        return;
+    if (e == OK && !trail_same(&c->read, ev, n)) {
+        trail_explain(&c->read, c->why);
+        e = ERR_ORDER;
+    }
     if (e != OK && c->err == OK)
         c->err = e;
 }
 
 static void read_more(struct collector *c)
 {
+    struct queue *q = session_waiter(c->session);
     if (c->reading || c->at_end || c->pending > PENDING ||
         !redis_ready(session_wait_redis(c->session)))
         return;
-    c->reading = queue_events(session_waiter(c->session), c->options->batch, c->read, READ,
-                              BLOCK_S, on_events, c) == OK;
+    if (trail_doubtful(&c->read))
+        c->reading = queue_events(q, c->options->batch, trail_before(&c->read), 1, 0,
+                                  on_last_event, c) == OK;
+    else
+        c->reading = queue_events(q, c->options->batch, c->read.number, READ, BLOCK_S,
+                                  on_events, c) == OK;
 }
 
 // --- Images
 // ------------------------------------------------------------------------------------
+
+static void explain_unsaved(struct collector *c, const struct event *e, enum err err)
+{
+    int cause = errno;
+    struct buf place = {.max = 8192};
+    buf_addf(&place, "%s/", output_folder(c->options->output));
+    buf_add(&place, e->n_images == 1 ? e->images[0].path : SPAN("images"));
+    file_explain(c->why, err, cause, buf_str(&place), "cannot save the image");
+    buf_free(&place);
+}
 
 static void settle_item(struct item *i, enum err e)
 {
@@ -107,8 +162,7 @@ static void settle_item(struct item *i, enum err e)
         i->state = WAITING; // again, when Redis is back
     else if (e != OK && !i->gone && c->err == OK) {
         c->err = e;
-        buf_addf(c->why, "cannot save an image of %.*s: %s", (int)i->event.id.len,
-                 i->event.id.ptr, errno ? strerror(errno) : err_text(e));
+        explain_unsaved(c, &i->event, e);
     }
 }
 
@@ -178,19 +232,16 @@ static void tell(struct collector *c, const struct item *i)
     struct collect_result *r = c->result;
     if (i->gone)
         r->images_gone++;
-    if (o->output && !i->gone && c->err == OK) {
-        errno = 0;
-        c->err = output_event(o->output, &i->event, i->number);
-        if (c->err != OK)
-            buf_addf(c->why, "%s: %s", output_folder(o->output),
-                     errno ? strerror(errno) : err_text(c->err));
-    }
+    if (o->output && !i->gone && c->err == OK)
+        c->err = output_event(o->output, &i->event, i->number, c->why);
     r->last = i->number;
     if (o->progress)
         progress_event(o->progress, &i->event, clock_mono_ms());
     if (o->event)
         o->event(o->ctx, &i->event, buf_span(&i->id));
-    r->ended = i->event.type == EVENT_BATCH_DONE;
+    if (r->ended && i->event.type == EVENT_UNKNOWN)
+        r->possible_double_bill++; // more than batch_done said
+    r->ended = ended_by(c, &i->event, i->number, r->ended);
     if (i->event.type == EVENT_BATCH_DONE)
         take_done(r, &i->event);
     if ((i->event.type == EVENT_BLOCKED || i->event.type == EVENT_UNBLOCKED) &&
@@ -230,18 +281,33 @@ static void on_idle(struct ev_loop *loop, ev_timer *t, int revents)
         c->options->idle(c->options->ctx);
 }
 
-static bool finished(const struct collector *c)
+// Blocked, and what was under way has been told: a read after that found nothing.
+static bool stopped(struct collector *c)
+{
+    const struct collect_options *o = c->options;
+    if (!c->result->blocked || !o->stop_blocked)
+        return false;
+    if (o->drained && !c->drained) {
+        c->drained = o->drained(o->ctx);
+        c->nothing_new = false;
+    }
+    return !o->drained || (c->drained && c->nothing_new);
+}
+
+static bool finished(struct collector *c)
 {
     const struct collect_result *r = c->result;
     if (!TAILQ_EMPTY(&c->items))
         return false;
-    return (r->ended && r->last >= c->known_last) || (r->blocked && c->options->stop_blocked);
+    return (r->ended && r->last >= c->known_last) || stopped(c);
 }
 
 static void check_away(struct collector *c)
 {
     bool up = redis_ready(session_wait_redis(c->session));
     double now = (double)clock_mono_ms() / 1000;
+    if (!up)
+        trail_doubt(&c->read);
     if (up)
         c->away_since = 0;
     else if (c->away_since == 0)
@@ -284,20 +350,19 @@ enum err collect(struct session *s, const struct collect_options *o, struct coll
                  struct buf *why)
 {
     struct collector c = {
-        .session = s, .options = o, .result = r, .read = o->after, .why = why};
+        .session = s, .options = o, .result = r, .read = {.number = o->after}, .why = why};
     struct collect_batch b = {0};
     *r = (struct collect_result){.last = o->after};
     TAILQ_INIT(&c.items);
     enum err e = collect_status(s, o->batch, &b);
-    if (e == ERR_MISSING)
-        buf_addf(why, "there is no batch %.*s in this queue (or it has expired)",
-                 (int)o->batch.len, o->batch.ptr);
+    collect_explain(e, o->batch, why);
     if (e != OK) {
         collect_batch_free(&b);
         return e;
     }
     c.known_last = (uint64_t)b.last_event;
-    r->ended = b.done_ms > 0 && o->after >= c.known_last;
+    c.known_done = b.done_ms > 0;
+    r->ended = c.known_done && o->after >= c.known_last;
     *r = (struct collect_result){.last = o->after,
                                  .ended = r->ended,
                                  .completed = b.completed,
@@ -342,6 +407,10 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
                                     .cancelled = b->cancelled,
                                     .cost_micro = b->cost_micro,
                                     .possible_double_bill = b->possible_double_bill,
+                                    .calls = b->calls,
+                                    .budget_micro = b->budget_micro,
+                                    .reserved_micro = b->reserved_micro,
+                                    .spent_micro = b->spent_micro,
                                     .created_ms = b->created_ms,
                                     .done_ms = b->done_ms,
                                     .last_event = b->last_event,
@@ -354,11 +423,24 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
 
 enum err collect_status(struct session *s, struct span batch, struct collect_batch *b)
 {
-    struct status_call c = {.to = b};
-    enum err e = queue_status(session_queue(s), batch, on_status, &c);
-    while (e == OK && !c.done)
-        ev_run(session_loop(s), EVRUN_ONCE);
-    return e == OK ? c.err : e;
+    struct patience p = {.session = s};
+    for (;;) {
+        struct status_call c = {.to = b};
+        enum err e = queue_status(session_queue(s), batch, on_status, &c);
+        e = session_finish(s, e, &c.done, &c.err);
+        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
+            return e;
+    }
+}
+
+void collect_explain(enum err e, struct span batch, struct buf *why)
+{
+    if (e == ERR_MISSING)
+        buf_addf(why, "there is no batch %.*s in this queue (or it has expired)",
+                 (int)batch.len, batch.ptr);
+    else if (e == ERR_FORMAT)
+        buf_addf(why, "what the server keeps of batch %.*s is malformed; see genfarm fsck",
+                 (int)batch.len, batch.ptr);
 }
 
 void collect_batch_free(struct collect_batch *b)
@@ -385,6 +467,19 @@ static void on_inputs(void *ctx, enum err e, const struct span *inputs, size_t n
     c->err = e;
 }
 
+static enum err some_inputs(struct session *s, struct span batch, struct output *o, size_t n,
+                            const uint32_t *indexes)
+{
+    struct patience p = {.session = s};
+    for (;;) {
+        struct inputs_call c = {.output = o, .indexes = indexes};
+        enum err e = queue_inputs(session_queue(s), batch, n, indexes, on_inputs, &c);
+        e = session_finish(s, e, &c.done, &c.err);
+        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
+            return e;
+    }
+}
+
 enum err collect_inputs(struct session *s, struct span batch, struct output *o)
 {
     uint32_t indexes[READ], total = output_counts(o).total, next = 0;
@@ -394,12 +489,8 @@ enum err collect_inputs(struct session *s, struct span batch, struct output *o)
         for (; next < total && n < READ; next++)
             if (!output_has_input(o, next))
                 indexes[n++] = next;
-        struct inputs_call c = {.output = o, .indexes = indexes};
         if (n > 0)
-            e = queue_inputs(session_queue(s), batch, n, indexes, on_inputs, &c);
-        while (e == OK && n > 0 && !c.done)
-            ev_run(session_loop(s), EVRUN_ONCE);
-        e = e == OK ? c.err : e;
+            e = some_inputs(s, batch, o, n, indexes);
     }
     return e;
 }

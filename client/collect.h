@@ -23,10 +23,14 @@ struct collect_options {
     // Each event, in order, its images being there. May be NULL.
     void (*event)(void *ctx, const struct event *e, struct span event_id);
     void (*idle)(void *ctx); // five times a second; may be NULL
+    // With stop_blocked: whether nothing is under way any more, so that no more events come.
+    // Asked until it is so. NULL: ends at once.
+    bool (*drained)(void *ctx);
     void *ctx;
 };
 struct collect_result {
-    bool ended;   // batch_done was seen, and nothing after it
+    bool ended;   // batch_done was seen, and nothing was opened again since
+    bool kept;    // the folder has its manifest; set by who writes that
     bool blocked; // and `code`, `message` say why
     enum code code;
     struct buf message;   // owned by the caller
@@ -38,15 +42,20 @@ struct collect_result {
 // disk, or Redis for more than a minute. `why` gets a sentence.
 MUST_USE enum err collect(struct session *s, const struct collect_options *o,
                           struct collect_result *r, struct buf *why);
-// Fetches the inputs that the output does not have.
+// Fetches the inputs that the output does not have. This and collect_status() wait half a minute
+// for a server that went away.
 MUST_USE enum err collect_inputs(struct session *s, struct span batch, struct output *o);
 
 struct collect_batch { // what is asked before; strings are owned by collect_batch_free()
     struct buf options, user;
-    int64_t total, in, open, completed, failed, cancelled, cost_micro, possible_double_bill;
+    int64_t total, in, open, completed, failed, cancelled, cost_micro;
+    int64_t budget_micro, reserved_micro, spent_micro; // see queue.h
+    int64_t calls, possible_double_bill; // calls: that went out, as far as it is known
     int64_t created_ms, done_ms, last_event;
     bool sealed, paused, cancelling;
 };
 MUST_USE enum err collect_status(struct session *s, struct span batch, struct collect_batch *b);
+// Says in `why` what collect_status() failed for, where the error's own text would not.
+void collect_explain(enum err e, struct span batch, struct buf *why);
 void collect_batch_free(struct collect_batch *b);
 #endif

@@ -16,13 +16,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/request.h"
 #include "common/clock.h"
 #include "common/file.h"
+#include "common/secret.h"
 
 #define MAX_WORKERS  64
 #define MAX_RESTARTS 20
 #define MAX_PATH     4096
-#define START_MS     20000 // for Redis to load what it has
+#define SOCKET_SIZE  96
+#define REDIS_ROOM   (2u << 20) // bytes that are free before Redis is started again
+#define START_MS     20000      // for Redis to load what it has
 #define STOP_MS      10000
 #define QUICK_MS     2000 // a worker that ends sooner than this cannot run at all
 
@@ -30,7 +34,9 @@ struct farm {
     struct farm_options options;
     char folder[64]; // of the socket
     char *url;
-    pid_t redis;
+    pid_t redis; // 0: none, or it ended
+    int64_t redis_since;
+    bool no_room; // Redis ended for want of it, and has not run for long again
     struct {
         pid_t pid; // 0: none
         int64_t since;
@@ -49,7 +55,9 @@ static void nap(long ms)
 }
 
 // The child goes when we go, and does not get the terminal's Ctrl-C, which is for us to handle.
-static pid_t spawn(const char *path, char *const argv[], const char *log)
+// `url`: of Redis, for workers, in the environment: everybody can see arguments, and there may
+// be a password in it. NULL: it is no worker, and gets no key either.
+static pid_t spawn(const char *path, char *const argv[], const char *url, const char *log)
 {
     pid_t parent = getpid(), pid = fork();
     if (pid != 0)
@@ -62,6 +70,10 @@ static pid_t spawn(const char *path, char *const argv[], const char *log)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (fd < 0 || null < 0 || dup2(null, 0) < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
         _exit(127);
+    if (url)
+        setenv("GENFARM_REDIS_URL", url, 1);
+    else
+        secret_forget(request_key_names);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -120,6 +132,11 @@ static bool answers(const char *path)
     return ok;
 }
 
+static void socket_path(const struct farm *f, char out[static SOCKET_SIZE])
+{
+    snprintf(out, SOCKET_SIZE, "%s/redis.sock", f->folder);
+}
+
 // A socket's path may have 107 bytes: it is in a private folder of its own.
 static enum err make_socket_folder(struct farm *f, struct buf *why)
 {
@@ -134,22 +151,29 @@ static enum err make_socket_folder(struct farm *f, struct buf *why)
     return ERR_IO;
 }
 
-static enum err start_redis(struct farm *f, struct buf *why)
+static void spawn_redis(struct farm *f)
 {
-    char socket[96], log[MAX_PATH];
-    enum err e = make_socket_folder(f, why);
-    if (e != OK)
-        return e;
-    snprintf(socket, sizeof socket, "%s/redis.sock", f->folder);
+    char socket[SOCKET_SIZE], log[MAX_PATH], dir[MAX_PATH];
+    socket_path(f, socket);
     snprintf(log, sizeof log, "%s/redis.log", f->options.data);
-    char dir[MAX_PATH];
     snprintf(dir, sizeof dir, "%s", f->options.data);
     char *argv[] = {
         "redis-server", "--port", "0", "--unixsocket",       socket,       "--unixsocketperm",
         "700",          "--dir",  dir, "--appendonly",       "yes",        "--appendfsync",
         "always",       "--save", "",  "--maxmemory-policy", "noeviction", "--daemonize",
         "no",           NULL};
-    f->redis = spawn("redis-server", argv, log);
+    f->redis = spawn("redis-server", argv, NULL, log);
+    f->redis_since = clock_mono_ms();
+}
+
+static enum err start_redis(struct farm *f, struct buf *why)
+{
+    char socket[SOCKET_SIZE];
+    enum err e = make_socket_folder(f, why);
+    if (e != OK)
+        return e;
+    spawn_redis(f);
+    socket_path(f, socket);
     if (asprintf(&f->url, "unix://%s", socket) < 0)
         f->url = NULL;
     for (int64_t end = clock_mono_ms() + START_MS; f->url && clock_mono_ms() < end; nap(5)) {
@@ -187,9 +211,8 @@ static void start_worker(struct farm *f, unsigned i)
     snprintf(concurrency, sizeof concurrency, "%llu", (unsigned long long)o->concurrency);
     snprintf(log, sizeof log, "%s/worker-%u.log", o->data, i + 1);
     snprintf(sink, sizeof sink, "dir:%s", o->sink);
-    const char *const fixed[] = {"genfarm-worker", "--redis", f->url, "--queue",
-                                 o->queue,         "--sink",  sink,   "--concurrency",
-                                 concurrency};
+    const char *const fixed[] = {"genfarm-worker", "--queue",  o->queue, "--sink", sink,
+                                 "--concurrency",  concurrency};
     const char *const more[][2] = {{"--limit", o->limit},
                                    {"--api-key-file", o->key_file},
                                    {"--gemini-base-url", o->base_url},
@@ -205,7 +228,7 @@ static void start_worker(struct farm *f, unsigned i)
             argv[n++] = strdup(more[k][1]);
         }
     argv[n] = NULL;
-    f->workers[i].pid = spawn(path, argv, log);
+    f->workers[i].pid = spawn(path, argv, f->url, log);
     f->workers[i].since = clock_mono_ms();
     while (n > 0)
         free(argv[--n]);
@@ -241,6 +264,34 @@ static enum err ended(struct farm *f, unsigned i, int status, struct buf *why)
     return ERR_IO;
 }
 
+static bool has_room(const struct farm *f)
+{
+    struct file_room room;
+    return file_look(f->options.data, &room) != OK || room.free >= REDIS_ROOM;
+}
+
+// What Redis had acknowledged is in its file, and workers and client connect again: it is
+// started anew, once there is room for it.
+static enum err look_after_redis(struct farm *f, struct buf *why)
+{
+    if (f->redis > 0 && waitpid(f->redis, NULL, WNOHANG) <= 0) {
+        f->no_room = f->no_room && clock_mono_ms() - f->redis_since < QUICK_MS;
+        return OK;
+    }
+    f->redis = 0;
+    if (!has_room(f)) {
+        f->no_room = true;
+        return OK;
+    }
+    if (f->restarts++ < MAX_RESTARTS) {
+        spawn_redis(f);
+        return OK;
+    }
+    buf_add_str(why, "the private redis-server ended");
+    last_words(f, "redis.log", why);
+    return ERR_IO;
+}
+
 enum err farm_look(struct farm *f, struct buf *why)
 {
     int status;
@@ -250,13 +301,12 @@ enum err farm_look(struct farm *f, struct buf *why)
             if (e != OK)
                 return e;
         }
-    if (f->redis > 0 && waitpid(f->redis, NULL, WNOHANG) > 0) {
-        f->redis = 0;
-        buf_add_str(why, "the private redis-server ended");
-        last_words(f, "redis.log", why);
-        return ERR_IO;
-    }
-    return OK;
+    return f->options.redis_url ? OK : look_after_redis(f, why);
+}
+
+bool farm_no_room(const struct farm *f)
+{
+    return f->no_room;
 }
 
 void farm_drain(struct farm *f)
@@ -309,27 +359,31 @@ const char *farm_url(const struct farm *f)
     return f->url;
 }
 
-void farm_stop(struct farm *f)
+static void stop(struct farm *f, int redis_signal)
 {
-    if (!f)
-        return;
     if (!f->draining) // a worker that is told twice leaves at once
         farm_drain(f);
     for (unsigned i = 0; i < f->options.workers; i++)
         if (f->workers[i].pid > 0)
             end_child(f->workers[i].pid, STOP_MS);
     if (f->redis > 0) {
-        kill(f->redis, SIGTERM);
+        kill(f->redis, redis_signal);
         end_child(f->redis, STOP_MS);
     }
     if (f->folder[0]) {
-        char socket[96];
-        snprintf(socket, sizeof socket, "%s/redis.sock", f->folder);
+        char socket[SOCKET_SIZE];
+        socket_path(f, socket);
         unlink(socket);
         rmdir(f->folder);
     }
     free(f->url);
     free(f);
+}
+
+void farm_stop(struct farm *f)
+{
+    if (f)
+        stop(f, SIGTERM);
 }
 
 // Two levels: Redis keeps its append-only files in a folder of their own.
@@ -355,7 +409,16 @@ static void remove_folder(const char *path, unsigned depth)
     rmdir(path);
 }
 
-void farm_forget(const char *data)
+void farm_remove(const char *folder)
 {
-    remove_folder(data, 2);
+    remove_folder(folder, 2);
+}
+
+void farm_forget(struct farm *f)
+{
+    char *data = strdup(f->options.data);
+    stop(f, SIGKILL);
+    if (data)
+        farm_remove(data);
+    free(data);
 }

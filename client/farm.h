@@ -24,11 +24,15 @@ struct farm_options {
 MUST_USE enum err farm_start(const struct farm_options *o, struct farm **out, struct buf *why);
 const char *farm_url(const struct farm *f);
 MUST_USE enum err farm_workers(struct farm *f, struct buf *why); // starts them
-// Looks after the children: a worker that was lost is started again. Not OK: one cannot run at
-// all; `why` has its last words.
+// Looks after the children: a worker or Redis that was lost is started again, Redis when there
+// is room on its disk. Not OK: one cannot run at all; `why` has its last words.
 MUST_USE enum err farm_look(struct farm *f, struct buf *why);
-void farm_drain(struct farm *f);    // SIGTERM to the workers
-bool farm_running(struct farm *f);  // whether a worker is left
-void farm_stop(struct farm *f);     // ends what is left, Redis last; frees it. NULL is fine
-void farm_forget(const char *data); // removes the folder of a farm that has ended
+bool farm_no_room(const struct farm *f); // Redis ended for want of room, and waits for some
+void farm_drain(struct farm *f);         // SIGTERM to the workers
+bool farm_running(struct farm *f);       // whether a worker is left
+void farm_stop(struct farm *f); // ends what is left, Redis last; frees it. NULL is fine
+// Stops a farm that is of no use any more, and removes its folder: its Redis need not save
+// anything.
+void farm_forget(struct farm *f);
+void farm_remove(const char *folder); // such a folder: two levels of files
 #endif

@@ -2,6 +2,7 @@
 #include "client/genfarm.h"
 
 #include <ev.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "client/collect.h"
 #include "client/session.h"
 #include "client/submit.h"
+#include "client/trail.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/redis.h"
@@ -21,6 +23,7 @@
 
 #define READ    200 // events at once
 #define TICK_NS 100000000
+#define MAX_FDS 16 // of one connection that are waited on
 
 struct pending { // an event that was read
     TAILQ_ENTRY(pending) link;
@@ -32,14 +35,14 @@ struct genfarm {
     struct catalogue *catalogue;
     struct buf why;
     char batch[GENFARM_BATCH_SIZE];
-    uint64_t read; // number of the last event that was read
+    struct trail read;
     bool watching, reading;
     bool moved; // a read was answered
+    bool lost;  // the server has lost events
     TAILQ_HEAD(, pending) events;
     struct pending *told; // what the last event points into
     struct buf id, json;
     int epoll, timer;
-    int fds[2]; // of the connections, as they are in the epoll set; -1: none
 };
 
 static enum genfarm_status status_of(struct genfarm *g, enum err e)
@@ -56,7 +59,8 @@ static enum genfarm_status status_of(struct genfarm *g, enum err e)
                  {ERR_NET, GENFARM_UNAVAILABLE},
                  {ERR_TIMEOUT, GENFARM_UNAVAILABLE},
                  {ERR_BUSY, GENFARM_UNAVAILABLE},
-                 {ERR_AUTH, GENFARM_UNAVAILABLE}};
+                 {ERR_AUTH, GENFARM_UNAVAILABLE},
+                 {ERR_DENIED, GENFARM_UNAVAILABLE}};
     if (e != OK && g->why.len == 0)
         buf_add_str(&g->why, err_text(e));
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
@@ -78,8 +82,7 @@ enum genfarm_status genfarm_open(const struct genfarm_options *o, struct genfarm
                           .id = {.max = 65536},
                           .json = {.max = 1u << 20},
                           .epoll = -1,
-                          .timer = -1,
-                          .fds = {-1, -1}};
+                          .timer = -1};
     TAILQ_INIT(&g->events);
     struct session_options s = {span_of(o->redis ? o->redis : "redis://127.0.0.1:6379/0"),
                                 span_of(o->queue ? o->queue : "default"), o->ca_file, 0};
@@ -273,6 +276,8 @@ static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_
     struct genfarm *g = ctx;
     g->reading = false;
     g->moved = true;
+    if (e != OK)
+        trail_doubt(&g->read);
     for (size_t i = 0; e == OK && i < n; i++) {
         struct pending *p = calloc(1, sizeof *p);
         if (!p)
@@ -282,29 +287,46 @@ static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_
         buf_add(&p->bytes, ev[i].bytes);
         buf_add(&p->id, ev[i].event_id);
         TAILQ_INSERT_TAIL(&g->events, p, link);
-        g->read = ev[i].number;
+        trail_step(&g->read, &ev[i]);
     }
+}
+
+static void on_last_event(void *ctx, enum err e, const struct queue_event *ev, size_t n)
+{
+    struct genfarm *g = ctx;
+    g->reading = false;
+    g->moved = true;
+    if (e == OK)
+        g->lost = !trail_same(&g->read, ev, n);
 }
 
 static void read_more(struct genfarm *g)
 {
-    if (g->watching && !g->reading && TAILQ_EMPTY(&g->events) &&
-        redis_ready(session_wait_redis(g->session)))
-        g->reading = queue_events(session_waiter(g->session), span_of(g->batch), g->read, READ,
-                                  1., on_events, g) == OK;
+    struct queue *q = session_waiter(g->session);
+    bool up = redis_ready(session_wait_redis(g->session));
+    if (!up)
+        trail_doubt(&g->read);
+    if (!up || !g->watching || g->reading || g->lost || !TAILQ_EMPTY(&g->events))
+        return;
+    if (trail_doubtful(&g->read))
+        g->reading = queue_events(q, span_of(g->batch), trail_before(&g->read), 1, 0,
+                                  on_last_event, g) == OK;
+    else
+        g->reading =
+            queue_events(q, span_of(g->batch), g->read.number, READ, 1., on_events, g) == OK;
 }
 
 // Keeps the epoll set in step with the connections, which change when they are made anew.
 static void update_fds(struct genfarm *g)
 {
-    struct redis *both[2] = {session_redis(g->session), session_wait_redis(g->session)};
-    for (int i = 0; g->epoll >= 0 && i < 2; i++) {
-        bool want_write = false;
-        int fd = redis_fd(both[i], &want_write);
+    struct pollfd fds[2 * MAX_FDS];
+    size_t n = redis_poll(session_redis(g->session), MAX_FDS, fds);
+    n += redis_poll(session_wait_redis(g->session), MAX_FDS, fds + n);
+    for (size_t i = 0; g->epoll >= 0 && i < n; i++) {
+        bool want_write = fds[i].events & POLLOUT;
         struct epoll_event e = {.events = EPOLLIN | (want_write ? EPOLLOUT : 0u)};
-        if (fd >= 0 && epoll_ctl(g->epoll, EPOLL_CTL_MOD, fd, &e) != 0)
-            (void)!epoll_ctl(g->epoll, EPOLL_CTL_ADD, fd, &e);
-        g->fds[i] = fd;
+        if (epoll_ctl(g->epoll, EPOLL_CTL_MOD, fds[i].fd, &e) != 0)
+            (void)!epoll_ctl(g->epoll, EPOLL_CTL_ADD, fds[i].fd, &e);
     }
 }
 
@@ -345,7 +367,8 @@ enum genfarm_status genfarm_watch(struct genfarm *g, const char *batch, const ch
         return status_of(g, e);
     forget_events(g);
     snprintf(g->batch, sizeof g->batch, "%s", batch);
-    g->read = number;
+    g->read = (struct trail){.number = number};
+    g->lost = false;
     g->watching = true;
     return GENFARM_OK;
 }
@@ -389,14 +412,18 @@ enum genfarm_status genfarm_next(struct genfarm *g, double seconds, struct genfa
         read_more(g);
         ev_run(session_loop(g->session), EVRUN_NOWAIT);
         int64_t left = end - clock_mono_ms();
-        if (!TAILQ_EMPTY(&g->events) || left <= 0)
+        if (!TAILQ_EMPTY(&g->events) || g->lost || left <= 0)
             break;
         g->moved = false; // looked at again twice a second: the connection may be back
         (void)!session_wait_for(g->session, &g->moved, left < 500 ? (double)left / 1000 : 0.5);
     }
     enum genfarm_status status = GENFARM_NONE;
-    if (!TAILQ_EMPTY(&g->events))
+    if (!TAILQ_EMPTY(&g->events)) {
         status = tell(g, event);
+    } else if (g->lost) {
+        trail_explain(&g->read, &g->why);
+        status = GENFARM_FAILED;
+    }
     read_more(g);
     update_fds(g);
     return status;
@@ -428,7 +455,7 @@ enum genfarm_status genfarm_collect(struct genfarm *g, const char *batch, const 
                                .possible_double_bill = r.possible_double_bill,
                                .interrupted = !r.ended};
     if (e == OK)
-        e = output_finish(output, &s);
+        e = output_finish(output, &s, &g->why);
     if (e == OK && r.images_gone > 0) {
         buf_addf(&g->why, "%u jobs completed, but their images are gone", r.images_gone);
         e = ERR_IO;

@@ -39,7 +39,7 @@ struct genfarm;
 struct genfarm_options {
     const char *redis;   // URL; NULL: redis://127.0.0.1:6379/0
     const char *queue;   // NULL: "default"
-    const char *ca_file; // for rediss://; NULL: the system's
+    const char *ca_file; // for TLS; NULL: the system's
 };
 // On failure `why`, of n bytes, gets a sentence.
 enum genfarm_status genfarm_open(const struct genfarm_options *o, struct genfarm **out,

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -120,6 +121,12 @@ enum err journal_add(struct journal *j, uint32_t tag, struct span record, uint64
     *at = j->end;
     j->end += (uint64_t)n;
     return OK;
+}
+
+bool journal_is_gone(const struct journal *j)
+{
+    struct stat st;
+    return fstat(j->fd, &st) == 0 && st.st_nlink == 0;
 }
 
 enum err journal_read(const struct journal *j, uint64_t at, struct buf *record)

@@ -8,12 +8,14 @@
 #include <unistd.h>
 
 #include "client/cmd.h"
+#include "common/json.h"
+#include "common/secret.h"
 
 static const struct command commands[] = {
     {"run", "INPUT... ", "The whole farm on this machine: submits, works, saves, sums up",
      CMD_INPUT | CMD_FARM | CMD_OUTPUT | CMD_JSON | CMD_CONNECT, 1, 1000, cmd_run},
     {"submit", "INPUT... ", "Puts a batch into the queue and prints its id",
-     CMD_INPUT | CMD_CONNECT, 1, 1000, cmd_submit},
+     CMD_INPUT | CMD_SUBMIT | CMD_CONNECT, 1, 1000, cmd_submit},
     {"watch", "BATCH ", "Shows a batch's events as they happen, until it ends",
      CMD_WATCH | CMD_JSON | CMD_CONNECT, 1, 1, cmd_watch},
     {"collect", "BATCH ", "Waits for a batch and saves each image as it completes",
@@ -24,16 +26,26 @@ static const struct command commands[] = {
     {"workers", "", "The workers of the queue", CMD_JSON | CMD_CONNECT, 0, 0, cmd_workers},
     {"cancel", "BATCH [ID...] ", "Cancels a batch, or some of its jobs", CMD_CONNECT, 1, 1000,
      cmd_cancel},
-    {"retry", "BATCH [ID...] ", "Opens failed and cancelled jobs again", CMD_CONNECT, 1, 1000,
-     cmd_retry},
+    {"retry", "BATCH [ID...] ", "Opens failed and cancelled jobs again",
+     CMD_RETRY | CMD_BUDGET | CMD_CONNECT, 1, 1000, cmd_retry},
+    {"dead", "[LETTER...] ", "Dead letters: jobs that killed workers, and malformed input",
+     CMD_DEAD | CMD_JSON | CMD_CONNECT, 0, 1000, cmd_dead},
     {"pause", "[BATCH] ", "Holds back a batch, or the whole queue", CMD_CONNECT, 0, 1,
      cmd_pause},
-    {"resume", "[BATCH] ", "Lets a paused batch or queue go on", CMD_CONNECT, 0, 1, cmd_resume},
+    {"resume", "[BATCH] ", "Lets a paused batch or queue go on", CMD_BUDGET | CMD_CONNECT, 0, 1,
+     cmd_resume},
     {"preview", "INPUT... ", "Sends nothing: shows prompts, requests and the cost estimate",
      CMD_INPUT | CMD_JSON, 1, 1000, cmd_preview},
     {"sheet", "DIR ", "Draws a contact sheet of a batch's folder", CMD_SHEET, 1, 1, cmd_sheet},
+    {"usage", "", "Calls, images, tokens and cost by user, model, lane or day",
+     CMD_USAGE | CMD_JSON | CMD_CONNECT, 0, 0, cmd_usage},
+    {"limits", "[set GROUP SPEC | clear GROUP] ",
+     "Shows, sets or clears a model's farm-wide limits", CMD_JSON | CMD_CONNECT, 0, 100,
+     cmd_limits},
     {"doctor", "", "Checks the server, its settings, the key and the models",
-     CMD_JSON | CMD_CONNECT, 0, 0, cmd_doctor},
+     CMD_DOCTOR | CMD_JSON | CMD_CONNECT, 0, 0, cmd_doctor},
+    {"fsck", "", "Checks the queue's invariants, on a live queue",
+     CMD_FSCK | CMD_JSON | CMD_CONNECT, 0, 0, cmd_fsck},
 };
 #define N_COMMANDS (sizeof commands / sizeof *commands)
 
@@ -54,6 +66,17 @@ int cmd_fail(const struct cmd *c, enum err e)
         return cmd_say(EXIT_INTERRUPTED, "interrupted");
     return cmd_say(e == ERR_LIMIT ? EXIT_QUOTA : EXIT_CANNOT, "%s",
                    c->why.len ? buf_str(&c->why) : err_text(e));
+}
+
+void cmd_print(struct json_object *o)
+{
+    struct buf line = {.max = 16u << 20};
+    if (o)
+        json_write(&line, o);
+    json_object_put(o);
+    if (line.len && !line.err)
+        puts(buf_str(&line));
+    buf_free(&line);
 }
 
 void cmd_free(struct cmd *c)
@@ -138,6 +161,7 @@ int main(int argc, char *argv[])
 {
     const char *word = argc > 1 ? argv[1] : "";
     signal(SIGPIPE, SIG_IGN);
+    secret_hide_arguments(argc, argv);
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
         help(stdout);
         return EXIT_DONE;

@@ -115,6 +115,13 @@ struct output_counts output_counts(const struct output *o)
     return c;
 }
 
+enum err output_explain(struct buf *why, enum err e, const char *place, const char *what)
+{
+    if (why)
+        buf_addf(why, "%s: %s", place, what);
+    return e;
+}
+
 // --- Events ----------------------------------------------------------------------------------
 
 static enum output_state state_of(enum event_type t)
@@ -142,7 +149,26 @@ static enum err write_event(struct output *o, const struct event *e, uint64_t nu
     return err;
 }
 
-enum err output_event(struct output *o, const struct event *e, uint64_t event_number)
+enum err output_check_there(const struct output *o, struct buf *why)
+{
+    return o->journals_removed || !journal_is_gone(&o->results)
+               ? OK
+               : output_explain(why, ERR_MISSING, o->folder, "was removed meanwhile");
+}
+
+static enum err keep_event(struct output *o, const struct event *e, uint64_t number,
+                           uint64_t *at, struct buf *why)
+{
+    enum err err = output_check_there(o, why);
+    if (err != OK)
+        return err;
+    errno = 0;
+    err = write_event(o, e, number, at);
+    return err == OK ? OK : file_explain(why, err, errno, o->folder, "cannot keep a result");
+}
+
+enum err output_event(struct output *o, const struct event *e, uint64_t event_number,
+                      struct buf *why)
 {
     struct result r = {.index = e->index,
                        .run = e->run,
@@ -158,7 +184,7 @@ enum err output_event(struct output *o, const struct event *e, uint64_t event_nu
     if (err == OK && is_news(o, &r)) {
         for (unsigned i = 0; i < e->n_images && i < EVENT_MAX_IMAGES; i++)
             r.bytes += (int64_t)e->images[i].bytes;
-        err = write_event(o, e, event_number, &at);
+        err = keep_event(o, e, event_number, &at, why);
         if (err == OK)
             note(o, &r, at);
     }
@@ -265,23 +291,26 @@ static enum err seen_result(void *ctx, uint32_t index, uint64_t at, struct span 
     return e;
 }
 
+// What is always there, or put there by workers that share the folder before a client comes.
+static bool is_expected(const char *name)
+{
+    static const char *const names[] = {".", "..", "images", ".records"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool has_files(const char *folder)
 {
     DIR *d = opendir(folder);
     const struct dirent *entry;
     bool any = false;
     while (d && !any && (entry = readdir(d)))
-        any = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+        any = !is_expected(entry->d_name);
     if (d)
         closedir(d);
     return any;
-}
-
-static enum err explain(struct buf *why, enum err e, const char *folder, const char *what)
-{
-    if (why)
-        buf_addf(why, "%s: %s", folder, what);
-    return e;
 }
 
 static enum err check_metadata(const struct output *o, struct json_object *meta,
@@ -289,11 +318,12 @@ static enum err check_metadata(const struct output *o, struct json_object *meta,
 {
     struct span batch, state;
     if (!json_get_str(meta, "batch", &batch) || !json_get_str(meta, "state", &state))
-        return explain(why, ERR_ORDER, o->folder, "its metadata.json is not a batch's");
+        return output_explain(why, ERR_ORDER, o->folder, "its metadata.json is not a batch's");
     if (!span_equal(batch, buf_span(&o->batch)))
-        return explain(why, ERR_ORDER, o->folder, "belongs to another batch");
-    return span_is(state, "completed") ? explain(why, ERR_EXISTS, o->folder, "is complete")
-                                       : OK;
+        return output_explain(why, ERR_ORDER, o->folder, "belongs to another batch");
+    return span_is(state, "completed")
+               ? output_explain(why, ERR_EXISTS, o->folder, "is complete")
+               : OK;
 }
 
 // A folder to go on with must be of this batch, and not be complete.
@@ -304,9 +334,10 @@ static enum err check_batch(const struct output *o, struct buf *why)
     char *path = output_path(o, "metadata.json");
     enum err e = path ? file_read(path, &text) : ERR_NOMEM;
     if (e == ERR_MISSING)
-        e = has_files(o->folder) ? explain(why, ERR_ORDER, o->folder, "not a batch's") : OK;
+        e = has_files(o->folder) ? output_explain(why, ERR_ORDER, o->folder, "not a batch's")
+                                 : OK;
     else if (e == OK && json_read(buf_span(&text), &meta, NULL) != OK)
-        e = explain(why, ERR_ORDER, o->folder, "its metadata.json is malformed");
+        e = output_explain(why, ERR_ORDER, o->folder, "its metadata.json is malformed");
     else if (e == OK)
         e = check_metadata(o, meta, why);
     json_object_put(meta);
@@ -320,9 +351,9 @@ static enum err check_folder(const struct output *o, bool resume, struct buf *wh
     bool there = file_exists(o->folder);
     if (resume)
         return there ? check_batch(o, why)
-                     : explain(why, ERR_MISSING, o->folder, "there is no such folder");
+                     : output_explain(why, ERR_MISSING, o->folder, "there is no such folder");
     return there && has_files(o->folder)
-               ? explain(why, ERR_EXISTS, o->folder, "is there already and is not empty")
+               ? output_explain(why, ERR_EXISTS, o->folder, "is there already and is not empty")
                : OK;
 }
 
@@ -331,7 +362,7 @@ static enum err make_folder(const struct output *o, struct buf *why)
     char *images = output_path(o, "images");
     enum err e = images ? file_mkdirs(images) : ERR_NOMEM;
     if (e != OK && images)
-        explain(why, e, images, strerror(errno));
+        file_explain(why, e, errno, images, NULL);
     free(images);
     return e;
 }
@@ -340,9 +371,10 @@ static enum err open_journal(struct output *o, struct journal *j, const char *na
                              journal_seen *seen, struct buf *why)
 {
     char *path = output_path(o, name);
+    errno = 0;
     enum err e = path ? journal_open(j, path, seen, o) : ERR_NOMEM;
     if (e != OK && path)
-        explain(why, e, path, e == ERR_IO ? strerror(errno) : err_text(e));
+        file_explain(why, e, errno, path, NULL);
     free(path);
     return e;
 }
@@ -354,12 +386,12 @@ static enum err open_all(struct output *o, const struct output_options *with, st
         e = make_folder(o, why);
     if (e == OK)
         e = output_set_total(o, with->total);
+    if (e == OK) // before the journals: by this the folder is known
+        e = output_write_started(o, why);
     if (e == OK)
         e = open_journal(o, &o->inputs, ".inputs", seen_input, why);
     if (e == OK)
         e = open_journal(o, &o->results, ".results", seen_result, why);
-    if (e == OK && (e = output_write_started(o)) != OK)
-        explain(why, e, o->folder, strerror(errno));
     return e;
 }
 

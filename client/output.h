@@ -19,6 +19,7 @@
 // A new batch's name: the UTC time and four random hex digits.
 void output_batch_id(char out[static OUTPUT_BATCH_ID_SIZE]);
 
+struct json_object;
 struct output;
 
 struct output_options {
@@ -42,8 +43,9 @@ bool output_has_input(const struct output *o, uint32_t index);
 
 // Keeps a terminal event; others are ignored. To be called when its images are there. A later
 // run of the same job replaces an earlier one; the same event again changes nothing.
-// `event_number`: 17 of "17-0".
-MUST_USE enum err output_event(struct output *o, const struct event *e, uint64_t event_number);
+// `event_number`: 17 of "17-0". `why` (may be NULL) gets a sentence.
+MUST_USE enum err output_event(struct output *o, const struct event *e, uint64_t event_number,
+                               struct buf *why);
 enum output_state { OUTPUT_OPEN, OUTPUT_COMPLETED, OUTPUT_FAILED, OUTPUT_CANCELLED };
 enum output_state output_state(const struct output *o, uint32_t index);
 uint16_t output_run(const struct output *o, uint32_t index); // 0 while open
@@ -59,6 +61,10 @@ MUST_USE enum err output_set_total(struct output *o, uint32_t total);
 // job is still open, and after the last.
 bool output_next_ordered(struct output *o, struct buf *line);
 
+// What is known of a job, as its line of the manifest will say it. The caller owns it; NULL:
+// out of memory.
+struct json_object *output_manifest_line(const struct output *o, uint32_t index);
+
 // --- Images ----------------------------------------------------------------------------------
 
 // The full path of an image that an event names. ERR_FORMAT: not of the form images/NAME (it
@@ -66,6 +72,8 @@ bool output_next_ordered(struct output *o, struct buf *line);
 MUST_USE enum err output_image_path(const struct output *o, const struct event_image *im,
                                     struct buf *path);
 bool output_has_image(const struct output *o, const struct event_image *im); // of its size
+// With its bytes, too: whatever lay there before may have the size by chance. Reads it.
+bool output_has_bytes(const struct output *o, const struct event_image *im);
 // Writes one image as its bytes arrive. The file appears at commit, if its length and SHA-256
 // are what the event said: ERR_FORMAT otherwise.
 struct output_image;
@@ -85,6 +93,7 @@ struct output_summary {
     bool interrupted; // some jobs are still open, and that is known
 };
 // Writes manifest.jsonl, failed.jsonl (removes an old one when nothing failed) and
-// metadata.json. May be called again after more events.
-MUST_USE enum err output_finish(struct output *o, const struct output_summary *s);
+// metadata.json. May be called again after more events. `why` (may be NULL) gets a sentence.
+MUST_USE enum err output_finish(struct output *o, const struct output_summary *s,
+                                struct buf *why);
 #endif

@@ -2,6 +2,7 @@
 // their bytes are believed.
 #include "client/output_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,6 +53,35 @@ bool output_has_image(const struct output *o, const struct event_image *im)
     return there;
 }
 
+static bool has_digest(const char *path, struct span sha256)
+{
+    struct buf part = {.max = 65536};
+    unsigned char sum[DIGEST_SIZE] = {0};
+    struct digest *d = digest_new();
+    FILE *f = d ? fopen(path, "re") : NULL;
+    char *room = f ? buf_room(&part, part.max) : NULL;
+    for (size_t n; room && (n = fread(room, 1, part.max, f)) > 0;)
+        digest_add(d, (struct span){room, n});
+    bool read = room && !ferror(f);
+    if (read)
+        digest_end(d, sum);
+    else
+        digest_free(d);
+    if (f)
+        fclose(f);
+    buf_free(&part);
+    return read && span_equal(sha256, (struct span){(const char *)sum, DIGEST_SIZE});
+}
+
+bool output_has_bytes(const struct output *o, const struct event_image *im)
+{
+    struct buf path = {.max = 8192};
+    bool there = output_has_image(o, im) && output_image_path(o, im, &path) == OK &&
+                 has_digest(buf_str(&path), im->sha256);
+    buf_free(&path);
+    return there;
+}
+
 static enum err open_file(struct output *o, const struct event_image *im,
                           struct file_atomic **file)
 {
@@ -60,7 +90,7 @@ static enum err open_file(struct output *o, const struct event_image *im,
     if (e == OK)
         e = file_atomic_open(buf_str(&path), file);
     buf_free(&path);
-    return e;
+    return e == ERR_MISSING ? ERR_IO : e; // the folder; ERR_MISSING is said of images
 }
 
 enum err output_image_open(struct output *o, const struct event_image *im,
@@ -90,7 +120,10 @@ enum err output_image_add(struct output_image *w, struct span bytes)
         return ERR_FORMAT;
     digest_add(w->digest, bytes);
     FILE *f = file_atomic_stream(w->file);
-    return fwrite(bytes.ptr, 1, bytes.len, f) == bytes.len ? OK : ERR_IO;
+    errno = 0;
+    if (fwrite(bytes.ptr, 1, bytes.len, f) == bytes.len)
+        return OK;
+    return errno ? file_err(errno) : ERR_IO;
 }
 
 enum err output_image_commit(struct output_image *w)

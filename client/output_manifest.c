@@ -120,19 +120,29 @@ bool output_next_ordered(struct output *o, struct buf *line)
 typedef enum err write_body(const struct output *o, FILE *f, const void *ctx);
 
 // One file of the folder, whole or not at all.
-static enum err write_file(const struct output *o, const char *name, write_body *body,
+static enum err write_path(const struct output *o, const char *path, write_body *body,
                            const void *ctx)
 {
     struct file_atomic *file;
-    char *path = output_path(o, name);
-    enum err e = path ? file_atomic_open(path, &file) : ERR_NOMEM;
-    free(path);
+    enum err e = file_atomic_open(path, &file);
     if (e != OK)
         return e;
     e = body(o, file_atomic_stream(file), ctx);
     if (e == OK)
         return file_atomic_commit(file);
     file_atomic_abort(file);
+    return e;
+}
+
+static enum err write_file(const struct output *o, const char *name, write_body *body,
+                           const void *ctx, struct buf *why)
+{
+    char *path = output_path(o, name);
+    errno = 0;
+    enum err e = path ? write_path(o, path, body, ctx) : ERR_NOMEM;
+    if (e != OK && path)
+        file_explain(why, e, errno, path, "cannot be written");
+    free(path);
     return e;
 }
 
@@ -212,12 +222,14 @@ static enum err failed_body(const struct output *o, FILE *f, const void *ctx)
     return e;
 }
 
-static enum err write_failed(const struct output *o)
+static enum err write_failed(const struct output *o, struct buf *why)
 {
     if (o->by_state[OUTPUT_FAILED])
-        return write_file(o, "failed.jsonl", failed_body, NULL);
+        return write_file(o, "failed.jsonl", failed_body, NULL, why);
     char *path = output_path(o, "failed.jsonl");
     enum err e = !path ? ERR_NOMEM : unlink(path) == 0 || errno == ENOENT ? OK : ERR_IO;
+    if (e == ERR_IO)
+        file_explain(why, e, errno, path, "cannot be removed");
     free(path);
     return e;
 }
@@ -337,15 +349,16 @@ static enum err started_body(const struct output *o, FILE *f, const void *ctx)
     return e;
 }
 
-enum err output_write_started(const struct output *o)
+enum err output_write_started(const struct output *o, struct buf *why)
 {
-    return write_file(o, "metadata.json", started_body, NULL);
+    return write_file(o, "metadata.json", started_body, NULL, why);
 }
 
 // --- The end ---------------------------------------------------------------------------------
 
 static void remove_journals(struct output *o)
 {
+    o->journals_removed = true;
     static const char *const names[] = {".results", ".inputs"};
     for (size_t i = 0; i < 2; i++) {
         char *path = output_path(o, names[i]);
@@ -355,13 +368,15 @@ static void remove_journals(struct output *o)
     }
 }
 
-enum err output_finish(struct output *o, const struct output_summary *s)
+enum err output_finish(struct output *o, const struct output_summary *s, struct buf *why)
 {
-    enum err e = write_file(o, "manifest.jsonl", manifest_body, NULL);
+    enum err e = output_check_there(o, why);
     if (e == OK)
-        e = write_failed(o);
+        e = write_file(o, "manifest.jsonl", manifest_body, NULL, why);
     if (e == OK)
-        e = write_file(o, "metadata.json", metadata_body, s);
+        e = write_failed(o, why);
+    if (e == OK)
+        e = write_file(o, "metadata.json", metadata_body, s, why);
     if (e == OK && strcmp(batch_state(o, s), "completed") == 0)
         remove_journals(o);
     return e;

@@ -19,6 +19,7 @@ struct output {
     char *folder;
     struct buf batch;
     struct journal results, inputs;
+    bool journals_removed; // by ourselves, nothing being left to do
     struct output_job *jobs;
     size_t cap;
     uint32_t by_state[4];        // jobs, by enum output_state
@@ -27,13 +28,15 @@ struct output {
     int64_t opened_ms;
 };
 
+// Puts a sentence into `why`, which may be NULL, and returns e.
+enum err output_explain(struct buf *why, enum err e, const char *place, const char *what);
+// ERR_MISSING: the folder went away, and what is written to the journals is lost.
+MUST_USE enum err output_check_there(const struct output *o, struct buf *why);
 // FOLDER/name; NULL: out of memory. The caller frees it.
 char *output_path(const struct output *o, const char *name);
 // The job's input, decoded; its spans point into `room`. False: there is none.
 bool output_job_input(const struct output *o, uint32_t index, struct job *job,
                       struct buf *room);
-// What became of a job, as an object for the manifest; NULL: out of memory. The caller owns it.
-struct json_object *output_manifest_line(const struct output *o, uint32_t index);
 // metadata.json while the batch runs.
-MUST_USE enum err output_write_started(const struct output *o);
+MUST_USE enum err output_write_started(const struct output *o, struct buf *why);
 #endif

@@ -166,6 +166,14 @@ enum err session_wait_for(struct session *s, const bool *done, double seconds)
     return *done ? OK : s->interrupted ? ERR_CANCELLED : ERR_TIMEOUT;
 }
 
+enum err session_finish(struct session *s, enum err started, const bool *done,
+                        const enum err *err)
+{
+    while (started == OK && !*done)
+        ev_run(s->loop, EVRUN_ONCE);
+    return started == OK ? *err : started;
+}
+
 void session_interrupt(struct session *s)
 {
     s->interrupted = true;
@@ -182,12 +190,6 @@ void session_go_on(struct session *s)
     s->interrupted = false;
 }
 
-enum err session_reconnected(struct session *s, double seconds)
-{
-    enum err e = redis_ready(s->redis) ? OK : session_wait_for(s, &s->up, seconds);
-    return e == ERR_TIMEOUT ? ERR_NET : e;
-}
-
 void session_on_value(void *ctx, enum err e, int64_t value)
 {
     *(struct session_value *)ctx = (struct session_value){true, e, value};
@@ -195,10 +197,5 @@ void session_on_value(void *ctx, enum err e, int64_t value)
 
 enum err session_value(struct session *s, enum err started, struct session_value *v)
 {
-    if (started != OK)
-        return started;
-    // A call cannot be taken back: its answer, or its deadline, is waited for in any case.
-    while (!v->done)
-        ev_run(s->loop, EVRUN_ONCE);
-    return v->err;
+    return session_finish(s, started, &v->done, &v->err);
 }

@@ -16,7 +16,7 @@ struct session;
 struct session_options {
     struct span redis;   // URL
     struct span queue;   // name
-    const char *ca_file; // for rediss://; NULL: the system's
+    const char *ca_file; // for TLS; NULL: the system's
     double connect;      // seconds until it is given up; 0: 5
 };
 // Connects. `why` gets a sentence with the server's address and what to do.
@@ -33,11 +33,13 @@ struct redis *session_wait_redis(const struct session *s);
 MUST_USE enum err session_wait(struct session *s, const bool *done);
 // Runs the loop until *done or `seconds` have passed; ERR_TIMEOUT then.
 MUST_USE enum err session_wait_for(struct session *s, const bool *done, double seconds);
+// For a call that returned `started`: runs the loop until *done, for a call cannot be taken
+// back; the outcome of both.
+MUST_USE enum err session_finish(struct session *s, enum err started, const bool *done,
+                                 const enum err *err);
 void session_interrupt(struct session *s); // may be called from within the loop
 bool session_interrupted(const struct session *s);
 void session_go_on(struct session *s); // forgets the interruption, so that there can be another
-// Until the connection is up again, `seconds` at most: ERR_NET then.
-MUST_USE enum err session_reconnected(struct session *s, double seconds);
 
 struct session_value { // for calls that answer with a number
     bool done;

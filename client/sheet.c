@@ -1,234 +1,368 @@
-// sheet.c - the contact sheet, one row of cells at a time.
+// sheet.c - see sheet.h.
 #include "client/sheet.h"
 
 #include <errno.h>
+#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/sheet_draw.h"
 #include "client/sheet_list.h"
 #include "common/file.h"
 #include "common/image.h"
+#include "common/pool.h"
 
-#define CELL        192u // pixels, when nothing else is asked
-#define MIN_CELL    32u
-#define MAX_CELL    1024u
-#define MAX_COLUMNS 48
-#define GAP         12u // around and between the cells
-#define LABEL       (IMAGE_FONT_H + 8u)
-#define BACKGROUND  0x1b1d21u
-#define FRAME       0x26292fu // behind a picture that does not fill its cell
-#define GREY        0x3a3d44u // a cell without a picture
-#define TEXT        0xc9ccd2u
-#define PALE        0x9a9ea8u
+#define LEVEL       6 // zlib's: 4 is a tenth faster and a tenth larger
+#define MAX_THREADS 8
+#define MAX_HELD    (64u << 20) // bytes of thumbnails
+#define MAX_TEXT    1024        // bytes of a label
 
-struct sheet {
-    struct sheet_list *list;
-    uint32_t cells, columns, rows, cell;
-    uint32_t width, height, row_height;
-    uint8_t *band; // the pixels of one row of cells, its gap above
-    uint32_t band_row;
-    uint32_t missing;
-    const char *folder;
+struct cell {
+    struct pool_task task; // first: the thumbnail's
+    struct sheet *of;
+    struct sheet_cell *shows; // while `task` is under way its pixels belong to a thread
+    char *image;              // path of the picture; NULL: none
+    enum {
+        CELL_UNKNOWN,
+        CELL_WAITING, // for its thumbnail to be begun
+        CELL_BEGUN,
+        CELL_READY,
+        CELL_DRAWN
+    } state;
 };
 
-static void fill(struct image_canvas *c, uint32_t x, uint32_t y, uint32_t w, uint32_t h,
-                 uint32_t colour)
-{
-    for (uint32_t row = y; row < y + h && row < c->h; row++) {
-        uint8_t *p = c->rgb + 3 * ((size_t)row * c->w + x);
-        for (uint32_t i = 0; i < w && x + i < c->w; i++, p += 3) {
-            p[0] = (uint8_t)(colour >> 16);
-            p[1] = (uint8_t)(colour >> 8);
-            p[2] = (uint8_t)colour;
-        }
-    }
-}
-
-// The longest beginning of `s` of at most `most` characters, not cut within one.
-static struct span first_letters(struct span s, size_t most)
-{
-    size_t n = 0, at = 0;
-    for (; at < s.len; at++)
-        if (((unsigned char)s.ptr[at] & 0xc0) != 0x80 && n++ == most)
-            break;
-    return (struct span){s.ptr, at};
-}
-
-static size_t letters(struct span s)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < s.len; i++)
-        n += ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
-    return n;
-}
-
-// Centred between x and x + w; what is too long ends with two dots.
-static void write_centred(struct image_canvas *c, uint32_t x, uint32_t y, uint32_t w,
-                          uint32_t colour, struct span s)
-{
-    size_t most = w / IMAGE_FONT_W, n = letters(s);
-    struct buf text = {.max = 4096};
-    if (n > most && most > 2) {
-        buf_add(&text, first_letters(s, most - 2));
-        buf_add_str(&text, "..");
-        n = most;
-    } else {
-        buf_add(&text, first_letters(s, most));
-    }
-    uint32_t from = x + (w - (uint32_t)(n < most ? n : most) * IMAGE_FONT_W) / 2;
-    image_letter(c, (int32_t)from, (int32_t)y, 1, colour, buf_span(&text));
-    buf_free(&text);
-}
-
-static bool draw_picture(const struct sheet *s, const struct sheet_item *item,
-                         struct image_canvas *c, uint32_t x, uint32_t y)
-{
-    uint32_t w, h;
-    uint8_t *rgb;
+struct sheet {
+    struct sheet_layout layout; // set once
+    const char *folder;         // borrowed
     char *path;
-    if (!item->image.len ||
-        asprintf(&path, "%s/%.*s", s->folder, (int)item->image.len, item->image.ptr) < 0)
-        return false;
-    FILE *f = fopen(path, "re");
-    free(path);
-    if (!f)
-        return false;
-    enum err e = image_thumbnail(f, s->cell, s->cell, &rgb, &w, &h, NULL);
-    fclose(f);
-    if (e != OK)
-        return false;
-    fill(c, x, y, s->cell, s->cell, FRAME);
-    x += (s->cell - w) / 2;
-    y += (s->cell - h) / 2;
-    for (uint32_t row = 0; row < h; row++)
-        memcpy(c->rgb + 3 * ((size_t)(y + row) * c->w + x), rgb + 3 * (size_t)row * w,
-               3 * (size_t)w);
-    free(rgb);
+    struct pool *pool;
+    unsigned most_begun; // few, so that a row of cells need not wait for many thumbnails
+    uint32_t most_held;
+    uint32_t total, missing;
+
+    struct cell *cells;
+    struct sheet_cell *shows;
+    unsigned begun;
+    uint32_t held; // cells that are begun or ready
+    uint32_t row;  // of cells, the next to be drawn
+    bool finished;
+    enum err err; // why it cannot be made
+    int cause;    // errno's, or 0
+
+    bool drawing;
+    struct { // while `drawing` this, and the cells of the row, belong to a thread
+        struct pool_task task;
+        struct file_atomic *file;
+        struct image_writer *writer;
+        uint8_t *pixels; // of one row of cells
+        enum err err;
+        int cause;
+    } draw;
+};
+
+static void advance(struct sheet *s);
+
+// --- Thumbnails ------------------------------------------------------------------------------
+
+static void make_thumbnail(struct pool_task *t)
+{
+    struct cell *c = (struct cell *)t;
+    struct sheet_cell *shows = c->shows;
+    uint32_t side = c->of->layout.cell;
+    FILE *f = fopen(c->image, "re");
+    if (!f || image_thumbnail(f, side, side, &shows->rgb, &shows->w, &shows->h, NULL) != OK)
+        shows->rgb = NULL;
+    if (f)
+        fclose(f);
+}
+
+static void thumbnail_made(struct pool_task *t)
+{
+    struct cell *c = (struct cell *)t;
+    struct sheet *s = c->of;
+    c->state = CELL_READY;
+    s->begun--;
+    s->missing += !c->shows->rgb;
+    advance(s);
+}
+
+// The first cell that waits; one of the row that is wanted next is never too much to hold.
+static struct cell *next_cell(struct sheet *s)
+{
+    const struct sheet_layout *l = &s->layout;
+    uint32_t i = s->row * l->columns, end = i + l->columns;
+    for (; i < l->cells && (i < end || s->held < s->most_held); i++)
+        if (s->cells[i].state == CELL_WAITING)
+            return &s->cells[i];
+    return NULL;
+}
+
+static void begin_thumbnails(struct sheet *s)
+{
+    struct cell *c;
+    while (s->begun < s->most_begun && (c = next_cell(s))) {
+        c->state = CELL_BEGUN;
+        c->task = (struct pool_task){.work = make_thumbnail, .done = thumbnail_made};
+        s->begun++;
+        s->held++;
+        pool_add(s->pool, &c->task);
+    }
+}
+
+static void forget_cell(struct cell *c)
+{
+    free(c->shows->label);
+    free(c->shows->instead);
+    free(c->shows->rgb);
+    free(c->image);
+    *c->shows = (struct sheet_cell){0};
+    c->image = NULL;
+}
+
+// --- Rows of cells ---------------------------------------------------------------------------
+
+static uint32_t cells_in_row(const struct sheet *s)
+{
+    uint32_t left = s->layout.cells - s->row * s->layout.columns;
+    return left < s->layout.columns ? left : s->layout.columns;
+}
+
+static enum err write_row(struct sheet *s)
+{
+    const struct sheet_layout *l = &s->layout;
+    sheet_draw_row(l, &s->shows[s->row * l->columns], cells_in_row(s), s->draw.pixels);
+    return image_writer_rows(s->draw.writer, s->draw.pixels, l->row_height);
+}
+
+static enum err write_end(struct sheet *s)
+{
+    sheet_draw_foot(&s->layout, s->draw.pixels);
+    enum err e = image_writer_rows(s->draw.writer, s->draw.pixels, sheet_foot(&s->layout));
+    if (e == OK)
+        e = image_writer_end(s->draw.writer);
+    if (e == OK) {
+        e = file_atomic_commit(s->draw.file);
+        s->draw.file = NULL;
+    }
+    return e;
+}
+
+static void draw_row(struct pool_task *t)
+{
+    struct sheet *s = (struct sheet *)((char *)t - offsetof(struct sheet, draw.task));
+    errno = 0;
+    s->draw.err = write_row(s);
+    if (s->draw.err == OK && s->row + 1 == s->layout.rows)
+        s->draw.err = write_end(s);
+    s->draw.cause = s->draw.err == OK ? 0 : errno;
+}
+
+static void stop(struct sheet *s, enum err e, int cause)
+{
+    if (s->finished && s->err != OK)
+        return;
+    s->finished = true;
+    s->err = e;
+    s->cause = cause;
+}
+
+static void row_drawn(struct pool_task *t)
+{
+    struct sheet *s = (struct sheet *)((char *)t - offsetof(struct sheet, draw.task));
+    struct cell *c = &s->cells[s->row * s->layout.columns];
+    s->drawing = false;
+    for (uint32_t i = 0; i < cells_in_row(s); i++) {
+        s->held -= c[i].image != NULL;
+        forget_cell(&c[i]);
+        c[i].state = CELL_DRAWN;
+    }
+    s->row++;
+    if (s->draw.err != OK || s->row == s->layout.rows)
+        stop(s, s->draw.err, s->draw.cause);
+    else
+        advance(s);
+}
+
+static bool row_ready(const struct sheet *s)
+{
+    const struct cell *c = &s->cells[s->row * s->layout.columns];
+    for (uint32_t i = 0; i < cells_in_row(s); i++)
+        if (c[i].state != CELL_READY)
+            return false;
     return true;
 }
 
-static void draw_cell(struct sheet *s, uint32_t i, struct image_canvas *c, uint32_t x)
+static void advance(struct sheet *s)
 {
-    struct sheet_item item;
-    if (!sheet_list_get(s->list, i, &item)) {
-        item = (struct sheet_item){.status = SPAN("unreadable")};
-    }
-    if (!draw_picture(s, &item, c, x, GAP)) {
-        fill(c, x, GAP, s->cell, s->cell, GREY);
-        write_centred(c, x + 4, GAP + (s->cell - IMAGE_FONT_H) / 2, s->cell - 8, PALE,
-                      item.image.len ? SPAN("unreadable") : item.status);
-        s->missing++;
-    }
-    write_centred(c, x, GAP + s->cell + 4, s->cell, TEXT, item.id);
+    if (s->finished)
+        return;
+    begin_thumbnails(s);
+    if (s->drawing || !row_ready(s))
+        return;
+    s->drawing = true;
+    s->draw.task = (struct pool_task){.work = draw_row, .done = row_drawn};
+    pool_add(s->pool, &s->draw.task);
 }
 
-static void draw_band(struct sheet *s, uint32_t row)
+// --- Cell by cell ----------------------------------------------------------------------------
+
+static bool copy_text(char **to, struct span s)
 {
-    struct image_canvas c = {s->band, s->width, s->row_height};
-    fill(&c, 0, 0, c.w, c.h, BACKGROUND);
-    for (uint32_t i = 0; i < s->columns; i++) {
-        uint32_t cell = row * s->columns + i;
-        if (cell < s->cells)
-            draw_cell(s, cell, &c, GAP + i * (s->cell + GAP));
-    }
-    s->band_row = row;
+    *to = strndup(s.len ? s.ptr : "", s.len < MAX_TEXT ? s.len : MAX_TEXT);
+    return *to;
 }
 
-static void next_row(void *ctx, uint32_t y, uint8_t *rgb)
+void sheet_set(struct sheet *s, uint32_t i, const struct sheet_item *item)
 {
-    struct sheet *s = ctx;
-    uint32_t row = y / s->row_height;
-    if (row >= s->rows) { // the margin at the foot
-        struct image_canvas c = {rgb, s->width, 1};
-        fill(&c, 0, 0, s->width, 1, BACKGROUND);
+    struct cell *c = i < s->layout.cells ? &s->cells[i] : NULL;
+    if (c && c->state != CELL_UNKNOWN)
+        stop(s, ERR_ORDER, 0);
+    if (!c || s->finished)
+        return;
+    bool picture = item->image.len > 0;
+    if (!copy_text(&c->shows->label, item->id) ||
+        !copy_text(&c->shows->instead, picture ? SPAN("unreadable") : item->status) ||
+        (picture && asprintf(&c->image, "%s/%.*s", s->folder, (int)item->image.len,
+                             item->image.ptr) < 0)) {
+        stop(s, ERR_NOMEM, 0);
         return;
     }
-    if (row != s->band_row)
-        draw_band(s, row);
-    memcpy(rgb, s->band + 3 * (size_t)(y % s->row_height) * s->width, 3 * (size_t)s->width);
+    c->state = picture ? CELL_WAITING : CELL_READY;
+    s->missing += !picture;
+    advance(s);
 }
 
-// As many columns as make the sheet about as wide as high.
-static uint32_t choose_columns(uint32_t cells, uint32_t cell)
+static enum err open_file(struct sheet *s, const char *out)
 {
-    uint32_t n = 1;
-    while (n < MAX_COLUMNS && n < cells &&
-           (uint64_t)n * (cell + GAP) < (uint64_t)((cells + n - 1) / n) * (cell + GAP + LABEL))
-        n++;
-    return n;
-}
-
-static enum err lay_out(struct sheet *s, const struct sheet_options *o)
-{
-    uint32_t cell = o->cell          ? o->cell
-                    : s->cells > 400 ? CELL / 2
-                    : s->cells > 100 ? CELL * 2 / 3
-                                     : CELL;
-    s->cell = cell < MIN_CELL ? MIN_CELL : cell > MAX_CELL ? MAX_CELL : cell;
-    uint32_t most = (IMAGE_MAX_SIDE - GAP) / (s->cell + GAP);
-    s->columns = o->columns ? o->columns : choose_columns(s->cells, s->cell);
-    if (s->columns > most)
-        s->columns = most;
-    if (s->columns > s->cells)
-        s->columns = s->cells;
-    s->rows = (s->cells + s->columns - 1) / s->columns;
-    s->row_height = GAP + s->cell + LABEL;
-    s->width = GAP + s->columns * (s->cell + GAP);
-    s->height = s->rows * s->row_height + GAP;
-    s->band_row = UINT32_MAX;
-    if (s->height > IMAGE_MAX_SIDE)
-        return ERR_TOOBIG;
-    s->band = malloc(3 * (size_t)s->width * s->row_height);
-    return s->band ? OK : ERR_NOMEM;
-}
-
-static enum err write_sheet(struct sheet *s, const char *path, struct buf *why)
-{
-    struct file_atomic *file;
-    struct image_text none = {0};
-    enum err e = file_atomic_open(path, &file);
-    if (e == OK) {
-        e = image_write_png(file_atomic_stream(file), s->width, s->height, 6, next_row, s,
-                            &none);
-        if (e == OK)
-            e = file_atomic_commit(file);
-        else
-            file_atomic_abort(file);
+    if ((out ? asprintf(&s->path, "%s", out)
+             : asprintf(&s->path, "%s/contact_sheet.png", s->folder)) < 0) {
+        s->path = NULL;
+        return ERR_NOMEM;
     }
-    if (e != OK && why)
-        buf_addf(why, "%s: %s", path, e == ERR_NOMEM ? err_text(e) : strerror(errno));
-    return e;
+    enum err e = file_atomic_open(s->path, &s->draw.file);
+    return e != OK ? e
+                   : image_writer_open(file_atomic_stream(s->draw.file), s->layout.width,
+                                       s->layout.height, LEVEL, NULL, &s->draw.writer);
 }
 
-static enum err make(struct sheet *s, const struct sheet_options *o, struct sheet_result *r,
-                     struct buf *why)
+static enum err make_parts(struct sheet *s, struct ev_loop *loop, const struct sheet_options *o)
 {
-    char *path = NULL;
-    uint32_t total = sheet_list_count(s->list);
-    s->folder = o->folder;
-    s->cells = total < SHEET_MAX_CELLS ? total : SHEET_MAX_CELLS;
-    enum err e = lay_out(s, o);
-    if (e == ERR_TOOBIG && why)
+    const struct sheet_layout *l = &s->layout;
+    unsigned threads = pool_cores(MAX_THREADS);
+    s->most_begun = 2 * threads;
+    s->most_held = MAX_HELD / (3 * l->cell * l->cell);
+    s->cells = calloc(l->cells, sizeof *s->cells);
+    s->shows = calloc(l->cells, sizeof *s->shows);
+    s->draw.pixels = malloc(3 * (size_t)l->width * l->row_height);
+    s->pool = pool_new(loop, threads, o->background ? 19 : 0);
+    for (uint32_t i = 0; s->cells && i < l->cells; i++)
+        s->cells[i] = (struct cell){.of = s, .shows = &s->shows[i]};
+    return s->cells && s->shows && s->draw.pixels && s->pool ? open_file(s, o->out) : ERR_NOMEM;
+}
+
+static enum err explain(const struct sheet *s, enum err e, int cause, struct buf *why)
+{
+    if (e == OK || !why)
+        return e;
+    if (e == ERR_TOOBIG)
         buf_addf(why,
                  "the sheet would be %u pixels high; give it more columns or smaller cells",
-                 s->height);
-    if (e == OK && asprintf(&path, "%s/contact_sheet.png", o->folder) < 0)
-        e = ERR_NOMEM;
-    if (e == OK)
-        e = write_sheet(s, o->out ? o->out : path, why);
-    free(path);
-    if (e == OK && r)
-        *r = (struct sheet_result){s->cells, total, s->missing, s->width, s->height};
+                 s->layout.height);
+    else
+        buf_addf(why, "%s: %s", s->path ? s->path : s->folder,
+                 cause && e != ERR_NOMEM ? strerror(cause) : err_text(e));
     return e;
+}
+
+enum err sheet_begin(struct ev_loop *loop, const struct sheet_options *o, uint32_t total,
+                     struct sheet **out, struct buf *why)
+{
+    struct sheet *s = calloc(1, sizeof *s);
+    if (!s)
+        return ERR_NOMEM;
+    s->folder = o->folder;
+    s->total = total;
+    uint32_t cells = total < SHEET_MAX_CELLS ? total : SHEET_MAX_CELLS;
+    errno = 0;
+    enum err e = cells ? sheet_lay_out(&s->layout, cells, o->columns, o->cell) : ERR_MISSING;
+    if (e == OK)
+        e = make_parts(s, loop, o);
+    if (e == OK) {
+        *out = s;
+        return OK;
+    }
+    explain(s, e, errno, why);
+    sheet_free(s);
+    return e;
+}
+
+const bool *sheet_finished(const struct sheet *s)
+{
+    return &s->finished;
+}
+
+enum err sheet_end(struct sheet *s, struct sheet_result *r, struct buf *why)
+{
+    enum err e = s->finished ? s->err : ERR_ORDER;
+    if (e == OK && r)
+        *r = (struct sheet_result){s->layout.cells, s->total, s->missing, s->layout.width,
+                                   s->layout.height};
+    explain(s, e, s->cause, why);
+    sheet_free(s);
+    return e;
+}
+
+void sheet_free(struct sheet *s)
+{
+    if (!s)
+        return;
+    pool_free(s->pool); // first: what is under way ends
+    for (uint32_t i = 0; s->cells && s->shows && i < s->layout.cells; i++)
+        forget_cell(&s->cells[i]);
+    image_writer_free(s->draw.writer);
+    file_atomic_abort(s->draw.file);
+    free(s->draw.pixels);
+    free(s->cells);
+    free(s->shows);
+    free(s->path);
+    free(s);
+}
+
+// --- Of a folder -----------------------------------------------------------------------------
+
+static void set_all(struct sheet *s, struct sheet_list *list)
+{
+    for (uint32_t i = 0; i < s->layout.cells; i++) {
+        struct sheet_item item;
+        if (!sheet_list_get(list, i, &item))
+            item = (struct sheet_item){.status = SPAN("unreadable")};
+        sheet_set(s, i, &item);
+    }
+}
+
+static enum err make(struct ev_loop *loop, const struct sheet_options *o,
+                     struct sheet_list *list, struct sheet_result *r, struct buf *why)
+{
+    struct sheet *s;
+    enum err e = sheet_begin(loop, o, sheet_list_count(list), &s, why);
+    if (e != OK)
+        return e;
+    set_all(s, list);
+    while (!s->finished)
+        ev_run(loop, EVRUN_ONCE);
+    return sheet_end(s, r, why);
 }
 
 enum err sheet_make(const struct sheet_options *o, struct sheet_result *r, struct buf *why)
 {
-    struct sheet s = {0};
-    enum err e = sheet_list_open(o->folder, &s.list, why);
-    if (e == OK)
-        e = make(&s, o, r, why);
-    free(s.band);
-    sheet_list_free(s.list);
+    struct sheet_list *list;
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    enum err e = loop ? sheet_list_open(o->folder, &list, why) : ERR_NOMEM;
+    if (e == OK) {
+        e = make(loop, o, list, r, why);
+        sheet_list_free(list);
+    }
+    if (loop)
+        ev_loop_destroy(loop);
     return e;
 }

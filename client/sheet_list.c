@@ -75,12 +75,13 @@ static bool inside(struct span path)
            !memchr(path.ptr + 7, '/', path.len - 7) && path.ptr[7] != '.';
 }
 
-static void describe(struct sheet_list *l, struct sheet_item *item)
+void sheet_item_read(struct json_object *line, struct sheet_item *item)
 {
-    struct json_object *code = json_at(l->object, "error.code");
-    struct json_object *path = json_at(l->object, "images.0.path");
-    json_get_str(l->object, "id", &item->id);
-    json_get_str(l->object, "status", &item->status);
+    struct json_object *code = json_at(line, "error.code");
+    struct json_object *path = json_at(line, "images.0.path");
+    *item = (struct sheet_item){0};
+    json_get_str(line, "id", &item->id);
+    json_get_str(line, "status", &item->status);
     if (json_object_is_type(code, json_type_string))
         item->status = span_of(json_object_get_string(code));
     if (json_object_is_type(path, json_type_string))
@@ -137,7 +138,7 @@ bool sheet_list_get(struct sheet_list *l, uint32_t i, struct sheet_item *item)
     if (!l->manifest)
         describe_file(l, l->files[i], item);
     else if (read_line(l, i))
-        describe(l, item);
+        sheet_item_read(l->object, item);
     else
         return false;
     return true;

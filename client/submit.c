@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "broker/queue.h"
+#include "client/patience.h"
 #include "client/session.h"
 #include "common/digest.h"
 
 #define CHUNK       500 // jobs
 #define CHUNK_BYTES (4u << 20)
-#define WINDOW      4    // chunks under way
-#define RECONNECT   30.0 // seconds
+#define WINDOW      4 // chunks under way
 
 struct submitter {
     struct session *session;
@@ -26,6 +26,9 @@ struct submitter {
     bool moved;
     enum err err;  // the first failure of a chunk
     int64_t value; // that came with it
+    bool made;     // the batch is there
+    int64_t input_bytes;
+    struct patience patience;
 };
 
 struct sent { // one chunk under way
@@ -99,12 +102,13 @@ static void drain(struct submitter *s)
         ev_run(session_loop(s->session), EVRUN_ONCE);
 }
 
-// All chunks from `answered` on; after a lost connection once more from there.
+// All chunks from `answered` on; after a failure that passes once more from there.
 static enum err send_chunks(struct submitter *s)
 {
     const struct submit_options *o = s->options;
     enum err e = OK;
     while (s->answered < o->total && !session_interrupted(s->session)) {
+        uint32_t before = s->answered;
         e = OK;
         while (e == OK && s->err == OK && s->next < o->total && s->under_way < WINDOW)
             e = send_chunk(s);
@@ -113,17 +117,17 @@ static enum err send_chunks(struct submitter *s)
             e = session_wait(s->session, &s->moved);
         if (e == OK && o->progress)
             o->progress(o->ctx, s->answered);
+        if (s->answered > before)
+            patience_well(&s->patience);
         if (e == OK && s->err == OK)
             continue;
         drain(s);
         e = s->err != OK ? s->err : e;
-        if (e != ERR_NET && e != ERR_TIMEOUT && e != ERR_BUSY)
+        e = patience_wait(&s->patience, e, NULL);
+        if (e != OK)
             return e;
         s->err = OK;
         s->next = s->answered;
-        e = session_reconnected(s->session, RECONNECT);
-        if (e != OK)
-            return e;
     }
     drain(s);
     return session_interrupted(s->session) ? ERR_CANCELLED : e;
@@ -141,20 +145,43 @@ static void digest(const struct submit_options *o, char out[17])
     buf_free(&text);
 }
 
-// A call that is sent again while the connection fails.
+// How the queue is full, in words.
+static void full_words(const struct submitter *s, int64_t value, struct buf *out)
+{
+    const struct submit_options *o = s->options;
+    if (value >= 0)
+        buf_addf(out, "the queue has %lld jobs, and %u more would pass --max-queue %lld",
+                 (long long)value, o->total, (long long)o->max_queue);
+    else
+        buf_addf(out,
+                 "the inputs in the queue have %lld bytes, and %lld more would pass "
+                 "--max-queue-bytes %lld",
+                 (long long)~value, (long long)s->input_bytes, (long long)o->max_queue_bytes);
+}
+
+// A call that is sent again while what it fails for passes.
 static enum err insist(struct submitter *s,
                        enum err (*call)(struct submitter *s, struct session_value *v),
-                       struct session_value *v)
+                       struct session_value *v, struct buf *why)
 {
-    for (unsigned tries = 0;; tries++) {
+    struct buf words = {.max = 1024};
+    enum err e;
+    do {
         *v = (struct session_value){0};
-        enum err e = session_value(s->session, call(s, v), v);
-        if ((e != ERR_NET && e != ERR_TIMEOUT && e != ERR_BUSY) || tries == 5)
-            return e;
-        e = session_reconnected(s->session, RECONNECT);
-        if (e != OK)
-            return e;
-    }
+        buf_clear(&words);
+        e = session_value(s->session, call(s, v), v);
+        if (e == OK) {
+            patience_well(&s->patience);
+            break;
+        }
+        if (e == ERR_LIMIT)
+            full_words(s, v->value, &words);
+        e = patience_wait(&s->patience, e, words.len ? buf_str(&words) : NULL);
+    } while (e == OK);
+    if (e == ERR_LIMIT)
+        buf_addf(why, "nothing was submitted: %s; --wait waits for room", buf_str(&words));
+    buf_free(&words);
+    return e;
 }
 
 static enum err create(struct submitter *s, struct session_value *v)
@@ -171,7 +198,11 @@ static enum err create(struct submitter *s, struct session_value *v)
                               .total = o->total,
                               .keep = o->keep_s,
                               .fail_unknown = o->fail_unknown,
-                              .options = o->options};
+                              .budget = o->budget,
+                              .options = o->options,
+                              .max_queue = o->max_queue,
+                              .bytes = s->input_bytes,
+                              .max_bytes = o->max_queue_bytes};
     return queue_create(session_queue(s->session), &b, session_on_value, v);
 }
 
@@ -181,16 +212,51 @@ static enum err seal(struct submitter *s, struct session_value *v)
                       session_on_value, v);
 }
 
+// What all inputs come to, which is asked for only where it is bounded.
+static enum err weigh(struct submitter *s)
+{
+    const struct submit_options *o = s->options;
+    for (uint32_t i = 0; o->max_queue_bytes > 0 && i < o->total; i++) {
+        struct submit_item item;
+        enum err e = o->source(o->ctx, i, &item);
+        buf_clear(&s->bytes);
+        job_input(&s->bytes, item.id, item.map);
+        if (e != OK || s->bytes.err)
+            return e != OK ? e : s->bytes.err;
+        s->input_bytes += (int64_t)s->bytes.len;
+    }
+    return OK;
+}
+
+// What can never fit is not waited for.
+static enum err check_size(const struct submitter *s, struct buf *why)
+{
+    const struct submit_options *o = s->options;
+    if (o->max_queue > 0 && o->total > o->max_queue)
+        buf_addf(why, "these %u jobs can never be in a queue of --max-queue %lld", o->total,
+                 (long long)o->max_queue);
+    else if (o->max_queue_bytes > 0 && s->input_bytes > o->max_queue_bytes)
+        buf_addf(why,
+                 "these inputs of %lld bytes can never be in a queue of --max-queue-bytes %lld",
+                 (long long)s->input_bytes, (long long)o->max_queue_bytes);
+    return why->len ? ERR_RANGE : OK;
+}
+
 static enum err steps(struct submitter *s, struct submit_result *r, struct buf *why)
 {
     struct session_value v;
     const struct submit_options *o = s->options;
-    enum err e = insist(s, create, &v);
+    enum err e = weigh(s);
+    if (e == OK)
+        e = check_size(s, why);
+    if (e == OK)
+        e = insist(s, create, &v, why);
     if (e == ERR_EXISTS)
         buf_addf(why, "another batch is named %.*s; choose another name with --batch",
                  (int)o->batch.len, o->batch.ptr);
     if (e != OK)
         return e;
+    s->made = true;
     r->was_in = (uint32_t)v.value;
     e = send_chunks(s);
     if (e == ERR_EXISTS) {
@@ -199,11 +265,28 @@ static enum err steps(struct submitter *s, struct submit_result *r, struct buf *
                  (int)o->batch.len, o->batch.ptr, r->index);
     }
     if (e == OK)
-        e = insist(s, seal, &v);
+        e = insist(s, seal, &v, why);
     if (e == ERR_ORDER)
         buf_addf(why, "batch %.*s was closed with another number of jobs than these %u",
                  (int)o->batch.len, o->batch.ptr, o->total);
     return e;
+}
+
+// What is in, why not more, and how the rest gets in.
+static void tell_half(const struct submitter *s, const struct submit_result *r, enum err e,
+                      struct buf *why)
+{
+    const struct submit_options *o = s->options;
+    const char *reason = e == ERR_CANCELLED ? "interrupted" : patience_words(&s->patience, e);
+    uint32_t in = s->answered > r->was_in ? s->answered : r->was_in;
+    if (!s->made)
+        buf_addf(why, "nothing was submitted: %s", reason);
+    else
+        buf_addf(why,
+                 "%u of %u jobs are in batch %.*s: %s; the same command with --batch %.*s adds "
+                 "the rest%s",
+                 in, o->total, (int)o->batch.len, o->batch.ptr, reason, (int)o->batch.len,
+                 o->batch.ptr, e == ERR_FULL ? ", --wait waits for room" : "");
 }
 
 enum err submit_batch(struct session *session, const struct submit_options *o,
@@ -218,10 +301,11 @@ enum err submit_batch(struct session *session, const struct submit_options *o,
     s->session = session;
     s->options = o;
     s->bytes.max = CHUNK_BYTES + 2 * JOB_MAX_BYTES;
+    s->patience = (struct patience){
+        .session = session, .endless = o->wait, .told = o->waiting, .ctx = o->ctx};
     enum err e = steps(s, r, why);
     if (e != OK && why->len == 0)
-        buf_addf(why, "batch %.*s: %u of %u jobs went in: %s; submit it again to add the rest",
-                 (int)o->batch.len, o->batch.ptr, s->answered, o->total, err_text(e));
+        tell_half(s, r, e, why);
     buf_free(&s->bytes);
     free(s->routes);
     free(s);

@@ -3,13 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+
+#include "common/digest.h"
 
 struct file_atomic {
     char *path, *temporary;
+    bool named; // has the temporary name
     FILE *stream;
 };
 
@@ -24,6 +29,29 @@ enum err file_err(int errno_value)
     case ENOMEM: return ERR_NOMEM;
     default: return ERR_IO;
     }
+}
+
+static const char *advice(int errno_value)
+{
+    switch (errno_value) {
+    case ENOSPC:
+    case EDQUOT: return "; free some room there";
+    case EACCES:
+    case EPERM:
+    case EROFS: return "; let it be written to";
+    default: return "";
+    }
+}
+
+enum err file_explain(struct buf *why, enum err e, int errno_value, const char *place,
+                      const char *what)
+{
+    if (e == ERR_FULL && errno_value != EDQUOT)
+        errno_value = ENOSPC; // whatever came after it
+    if (why)
+        buf_addf(why, "%s: %s%s%s%s", place, what ? what : "", what ? ": " : "",
+                 errno_value ? strerror(errno_value) : err_text(e), advice(errno_value));
+    return e;
 }
 
 enum err file_mkdirs(const char *path)
@@ -75,6 +103,17 @@ bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+enum err file_look(const char *path, struct file_room *out)
+{
+    struct statvfs s;
+    if (statvfs(path, &s) != 0)
+        return file_err(errno);
+    *out = (struct file_room){.free = (uint64_t)s.f_bavail * s.f_frsize,
+                              .size = (uint64_t)s.f_blocks * s.f_frsize,
+                              .files = s.f_files ? s.f_favail : UINT64_MAX};
+    return OK;
+}
+
 enum err file_sync_dir(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -114,30 +153,54 @@ static void atomic_free(struct file_atomic *f)
     errno = kept;
 }
 
+static int open_temporary(struct file_atomic *f)
+{
+    char *folder = folder_of(f->path);
+    int fd = folder && file_exists("/proc/self/fd")
+                 ? open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600)
+                 : -1;
+    free(folder);
+    if (fd < 0) {
+        fd = open(f->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+        f->named = fd >= 0;
+    }
+    return fd;
+}
+
+static bool give_name(struct file_atomic *f)
+{
+    char from[40];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", fileno(f->stream));
+    if (!f->named)
+        f->named = linkat(AT_FDCWD, from, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW) == 0;
+    return f->named && rename(f->temporary, f->path) == 0;
+}
+
 enum err file_atomic_open(const char *path, struct file_atomic **out)
 {
     const char *slash = strrchr(path, '/');
     size_t folder = slash ? (size_t)(slash - path) + 1 : 0;
+    uint64_t random;
     struct file_atomic *f = calloc(1, sizeof *f);
     if (!f)
         return ERR_NOMEM;
+    random_bytes(&random, sizeof random);
     f->path = strdup(path);
-    if (!f->path || asprintf(&f->temporary, "%.*s.%.200s.%ld.XXXXXX", (int)folder, path,
-                             path + folder, (long)getpid()) < 0) {
+    if (!f->path || asprintf(&f->temporary, "%.*s.%.200s.%ld.%016" PRIx64 ".tmp", (int)folder,
+                             path, path + folder, (long)getpid(), random) < 0) {
         f->temporary = NULL;
         atomic_free(f);
         return ERR_NOMEM;
     }
-    int fd = mkostemp(f->temporary, O_CLOEXEC);
+    int fd = open_temporary(f);
     if (fd >= 0 && (fchmod(fd, 0644) != 0 || !(f->stream = fdopen(fd, "w")))) {
         int kept = errno;
         close(fd);
-        unlink(f->temporary);
         errno = kept;
     }
     if (!f->stream) {
         enum err e = file_err(errno);
-        atomic_free(f);
+        file_atomic_abort(f);
         return e;
     }
     *out = f;
@@ -154,8 +217,7 @@ enum err file_atomic_commit(struct file_atomic *f)
     int failed = 0;
     if (ferror(f->stream))
         failed = errno ? errno : EIO;
-    else if (fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0 ||
-             rename(f->temporary, f->path) != 0)
+    else if (fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0 || !give_name(f))
         failed = errno;
     if (failed) {
         errno = failed;
@@ -172,7 +234,8 @@ void file_atomic_abort(struct file_atomic *f)
     if (!f)
         return;
     int kept = errno;
-    unlink(f->temporary);
+    if (f->named)
+        unlink(f->temporary);
     errno = kept;
     atomic_free(f);
 }

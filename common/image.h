@@ -1,8 +1,9 @@
-// image.h - what an image file is, and whether it is whole. PNG is read with libpng, JPEG with
-// libjpeg-turbo, row by row: memory does not depend on the image's height.
+// image.h - what an image file is, and whether it is whole. PNG is read with libpng (or only
+// inflated, where nobody wants its pixels), JPEG with libjpeg-turbo, row by row: memory does
+// not depend on the image's height, but for small PNGs, which take up to 10 MB.
 //
-// All of this blocks and computes (a 2 MB PNG takes 19 ms): it belongs on a thread of its own,
-// never on an event loop.
+// All of this blocks and computes (a 2 MB PNG takes 7 to 18 ms): it belongs on a thread of its
+// own, never on an event loop.
 #ifndef COMMON_IMAGE_H
 #define COMMON_IMAGE_H
 
@@ -48,15 +49,23 @@ MUST_USE enum err image_verify(FILE *f, enum image_check how, struct image_info 
 MUST_USE enum err image_thumbnail(FILE *f, uint32_t max_w, uint32_t max_h, uint8_t **rgb,
                                   uint32_t *w, uint32_t *h, struct buf *why);
 
-// Writes 8-bit RGB rows as PNG. `row` is called for y = 0, 1, ... and fills 3 * w bytes.
-typedef void image_row(void *ctx, uint32_t y, uint8_t *rgb);
+// --- Writing ---------------------------------------------------------------------------------
+
+// An 8-bit RGB picture on its way into a PNG file, a few rows at a time, from the top.
+struct image_writer;
 struct image_text { // written as iTXt before the pixels; ended by {NULL}
     const char *keyword;
     struct span text;
 };
-// `level`: zlib's, 0..9.
-MUST_USE enum err image_write_png(FILE *f, uint32_t w, uint32_t h, int level, image_row *row,
-                                  void *ctx, const struct image_text *texts);
+// `level`: zlib's, 0..9; `texts` may be NULL. `f` stays the caller's. ERR_RANGE, ERR_TOOBIG: a
+// picture or a text that cannot be.
+MUST_USE enum err image_writer_open(FILE *f, uint32_t w, uint32_t h, int level,
+                                    const struct image_text *texts, struct image_writer **out);
+// The next n rows, 3 * w bytes each. After a failure the picture can only be freed.
+MUST_USE enum err image_writer_rows(struct image_writer *w, const uint8_t *rgb, uint32_t n);
+// Writes what comes after the last row, and flushes. ERR_ORDER: rows are missing.
+MUST_USE enum err image_writer_end(struct image_writer *w);
+void image_writer_free(struct image_writer *w); // NULL is fine
 
 // --- Lettering -------------------------------------------------------------------------------
 

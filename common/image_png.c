@@ -24,8 +24,9 @@ struct walk {
     uint8_t colour_type;
     bool header, palette, pixels, pixels_over;
     bool header_only;
-    bool transparency;           // tRNS matters to who takes the pixels
-    struct png_decoder *decoder; // NULL: the structure only
+    bool look;                   // at the pixel data
+    struct png_rows *rows;       // from the header on, if so
+    struct png_decoder *decoder; // NULL: nobody takes the pixels
     struct image_info *info;
     struct buf *why;
 };
@@ -56,7 +57,10 @@ static enum err read_header(struct walk *w)
     w->colour_type = f[9];
     if (!colour_allowed(f[9], f[8]) || f[10] || f[11] || f[12] > 1)
         return wrong(w, "PNG: a header that means nothing");
-    return image_side_check(w->info->width, w->info->height, w->why);
+    enum err e = image_side_check(w->info->width, w->info->height, w->why);
+    if (e == OK && w->look && !(w->rows = png_rows_new(f, w->why)))
+        return image_fail(w->why, ERR_NOMEM, "out of memory");
+    return e;
 }
 
 static enum err begin_palette(struct walk *w)
@@ -107,12 +111,19 @@ static enum err begin_chunk(struct walk *w)
 static bool for_decoder(const struct walk *w)
 {
     return w->decoder && (w->type == IHDR || w->type == PLTE || w->type == IDAT ||
-                          w->type == IEND || (w->type == TRNS && w->transparency));
+                          w->type == IEND || w->type == TRNS);
 }
 
 static enum err hand_on(struct walk *w, uint8_t *bytes, size_t n)
 {
     return for_decoder(w) ? png_decoder_feed(w->decoder, bytes, n) : OK;
+}
+
+static enum err hand_on_data(struct walk *w, uint8_t *bytes, size_t n)
+{
+    if (w->rows && w->type == IDAT)
+        return png_rows_feed(w->rows, bytes, n);
+    return hand_on(w, bytes, n);
 }
 
 // Gathers a field that may lie in two blocks. True when it is whole.
@@ -161,7 +172,7 @@ static enum err take_data(struct walk *w, uint8_t **p, const uint8_t *end)
         w->header = true;
         e = read_header(w);
     }
-    return e ? e : hand_on(w, from, n);
+    return e ? e : hand_on_data(w, from, n);
 }
 
 static enum err take_crc(struct walk *w)
@@ -204,6 +215,8 @@ static enum err walk_file(struct walk *w, struct image_input *in)
         return e;
     if (w->at != END)
         return wrong(w, "PNG: cut short");
+    if (w->rows)
+        return png_rows_end(w->rows);
     return !w->decoder || png_decoder_whole(w->decoder) ? OK : wrong(w, "PNG: rows missing");
 }
 
@@ -213,10 +226,11 @@ enum err image_png_read(struct image_input *in, enum image_check how,
     struct walk w = {.info = info,
                      .why = why,
                      .header_only = how == IMAGE_CHECK_NONE,
-                     .transparency = sink != NULL};
-    if (how == IMAGE_CHECK_FULL && !(w.decoder = png_decoder_new(sink, why)))
+                     .look = how == IMAGE_CHECK_FULL && !sink};
+    if (sink && !(w.decoder = png_decoder_new(sink, why)))
         return ERR_NOMEM;
     enum err e = walk_file(&w, in);
     png_decoder_free(w.decoder);
+    png_rows_free(w.rows);
     return e;
 }

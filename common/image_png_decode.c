@@ -52,26 +52,12 @@ static void release(png_structp png, png_voidp p)
     free(p);
 }
 
-// PNG specification, 8.2 "Interlaced data order": where a pass begins and how far its pixels
-// are from each other.
-static const struct {
-    uint8_t x, y, dx, dy;
-} passes[] = {
-    {0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
-    {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2},
-};
-
-static uint32_t count(uint32_t side, uint32_t first, uint32_t step)
-{
-    return side > first ? (side - first + step - 1) / step : 0;
-}
-
 static uint64_t rows_of_passes(uint32_t w, uint32_t h)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
-        if (w > passes[i].x) // else the pass is empty
-            sum += count(h, passes[i].y, passes[i].dy);
+    for (size_t i = 0; i < PNG_PASSES; i++)
+        if (w > png_passes[i].x) // else the pass is empty
+            sum += png_pass_side(h, png_passes[i].y, png_passes[i].dy);
     return sum;
 }
 
@@ -82,15 +68,13 @@ static void on_info(png_structp png, png_infop info)
     d->height = png_get_image_height(png, info);
     d->interlaced = png_get_interlace_type(png, info) != PNG_INTERLACE_NONE;
     d->rows_expected = d->interlaced ? rows_of_passes(d->width, d->height) : d->height;
-    if (d->sink) {
-        png_set_expand(png);
-        png_set_scale_16(png);
-        png_set_gray_to_rgb(png);
-        png_set_add_alpha(png, 0xff, PNG_FILLER_AFTER);
-        enum err e = d->sink->start(d->sink->ctx, d->width, d->height, !d->interlaced);
-        if (e != OK)
-            stop(png, e);
-    }
+    png_set_expand(png);
+    png_set_scale_16(png);
+    png_set_gray_to_rgb(png);
+    png_set_add_alpha(png, 0xff, PNG_FILLER_AFTER);
+    enum err e = d->sink->start(d->sink->ctx, d->width, d->height, !d->interlaced);
+    if (e != OK)
+        stop(png, e);
     png_start_read_image(png);
 }
 
@@ -98,14 +82,13 @@ static void on_row(png_structp png, png_bytep row, png_uint_32 y, int pass)
 {
     struct png_decoder *d = png_get_progressive_ptr(png);
     d->rows++;
-    if (!d->sink)
-        return;
     struct image_pixels p = {.rgba = row, .n = d->width, .y = y, .dx = 1};
     if (d->interlaced) {
-        p.n = count(d->width, passes[pass].x, passes[pass].dx);
-        p.x = passes[pass].x;
-        p.y = passes[pass].y + y * passes[pass].dy;
-        p.dx = passes[pass].dx;
+        const struct png_pass *at = &png_passes[pass];
+        p.n = png_pass_side(d->width, at->x, at->dx);
+        p.x = at->x;
+        p.y = at->y + y * at->dy;
+        p.dx = at->dx;
     }
     enum err e = d->sink->pixels(d->sink->ctx, &p);
     if (e != OK)
@@ -134,6 +117,8 @@ struct png_decoder *png_decoder_new(const struct image_sink *sink, struct buf *w
         return NULL;
     }
     png_set_user_limits(d->png, IMAGE_MAX_SIDE, IMAGE_MAX_SIDE);
+    // As forgiving as the check is of a stream that lies about its window.
+    png_set_option(d->png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);
     // The walker checks every CRC; once is enough.
     png_set_crc_action(d->png, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
     png_set_progressive_read_fn(d->png, d, on_info, on_row, on_end);

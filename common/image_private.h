@@ -46,7 +46,25 @@ MUST_USE enum err image_read(FILE *f, enum image_check how, const struct image_s
                              struct image_info *info, struct buf *why);
 image_reader image_png_read, image_jpeg_read, image_webp_read;
 
-// --- PNG's two halves ------------------------------------------------------------------------
+// --- PNG's parts -----------------------------------------------------------------------------
+
+// PNG specification, 8.2 "Interlaced data order": where a pass begins and how far its pixels
+// are from each other.
+#define PNG_PASSES 7
+extern const struct png_pass {
+    uint8_t x, y, dx, dy;
+} png_passes[PNG_PASSES];
+// Pixels of a side, of which a pass has every `step`th from `first` on.
+uint32_t png_pass_side(uint32_t side, uint32_t first, uint32_t step);
+
+// Pixel data inflated and its rows counted, without making pixels of them: whatever can be
+// wrong with pixel data shows at this.
+struct png_rows;
+// `header`: its 13 bytes, which have been looked at. NULL: out of memory.
+struct png_rows *png_rows_new(const uint8_t *header, struct buf *why);
+MUST_USE enum err png_rows_feed(struct png_rows *r, const uint8_t *bytes, size_t n);
+MUST_USE enum err png_rows_end(struct png_rows *r); // OK: every row has come, and the end
+void png_rows_free(struct png_rows *r);             // NULL is fine
 
 struct png_decoder;
 // Copies of the chunks that matter for pixels are fed to libpng; nothing else reaches it.

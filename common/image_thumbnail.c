@@ -88,9 +88,11 @@ static enum err add(void *ctx, const struct image_pixels *p)
     for (uint32_t i = 0, x = p->x; i < p->n; i++, x += p->dx, from += 4) {
         while (x >= next)
             next = edge(++box + 1, s->from_w, s->w);
+        uint64_t *sum = row + 3 * (size_t)box;
         uint32_t alpha = from[3];
         for (size_t c = 0; c < 3; c++) // over white
-            row[3 * (size_t)box + c] += (from[c] * alpha + 255 * (255 - alpha) + 127) / 255;
+            sum[c] +=
+                alpha == 255 ? from[c] : (from[c] * alpha + 255 * (255 - alpha) + 127) / 255;
     }
     return OK;
 }

@@ -18,6 +18,7 @@
 struct redis_io {
     int fd;
     const struct redis_url *url; // borrowed
+    const struct redis_host *at; // borrowed
     struct addrinfo *all, *next; // addresses; `next` has not been tried yet
     bool tcp_done;               // connected below TLS
     bool wants_write;
@@ -29,7 +30,7 @@ static void words(struct buf *why, const struct redis_io *io, const char *what)
 {
     if (why->len)
         buf_clear(why);
-    redis_url_show(why, io->url);
+    redis_url_show_at(why, io->url, io->at);
     buf_addf(why, ": %s", what);
 }
 
@@ -74,8 +75,8 @@ static bool open_tcp(struct redis_io *io, struct buf *why)
 {
     char port[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    snprintf(port, sizeof port, "%u", io->url->port);
-    int e = getaddrinfo(io->url->host, port, &hints, &io->all);
+    snprintf(port, sizeof port, "%u", io->at->port);
+    int e = getaddrinfo(io->at->name, port, &hints, &io->all);
     if (e != 0) {
         words(why, io, gai_strerror(e));
         return false;
@@ -90,11 +91,11 @@ static bool open_tcp(struct redis_io *io, struct buf *why)
 static bool open_unix(struct redis_io *io, struct buf *why)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    if (strlen(io->url->host) >= sizeof at.sun_path) {
+    if (strlen(io->at->name) >= sizeof at.sun_path) {
         words(why, io, "the path is too long");
         return false;
     }
-    strcpy(at.sun_path, io->url->host);
+    strcpy(at.sun_path, io->at->name);
     io->fd = fresh_socket(AF_UNIX);
     if (io->fd < 0 || connect(io->fd, (struct sockaddr *)&at, sizeof at) != 0) {
         words(why, io, strerror(errno));
@@ -121,7 +122,7 @@ static bool prepare_tls(struct redis_io *io, const char *ca_file, struct buf *wh
 
 static bool begin_tls(struct redis_io *io)
 {
-    const char *host = io->url->host;
+    const char *host = io->at->name;
     io->ssl = SSL_new(io->tls);
     if (!io->ssl || SSL_set_fd(io->ssl, io->fd) != 1)
         return false;
@@ -132,13 +133,15 @@ static bool begin_tls(struct redis_io *io)
     return SSL_set_tlsext_host_name(io->ssl, host) == 1 && SSL_set1_host(io->ssl, host) == 1;
 }
 
-struct redis_io *redis_io_open(const struct redis_url *u, const char *ca_file, struct buf *why)
+struct redis_io *redis_io_open(const struct redis_url *u, const struct redis_host *at,
+                               const char *ca_file, struct buf *why)
 {
     struct redis_io *io = calloc(1, sizeof *io);
     if (!io)
         return NULL;
     io->fd = -1;
     io->url = u;
+    io->at = at;
     io->wants_write = true;
     bool ok = u->scheme == REDIS_UNIX ? open_unix(io, why) : open_tcp(io, why);
     if (ok && u->scheme == REDIS_TLS)

@@ -5,7 +5,9 @@
 #include "common/redis.h"
 #include "common/text.h"
 
-#define DEFAULT_PORT 6379
+#define DEFAULT_PORT  6379
+#define SENTINEL_PORT 26379
+#define MAX_HOSTS     64
 
 static int hex(char c)
 {
@@ -54,8 +56,9 @@ static struct span cut(struct span *s, char c, bool *found)
 static enum err wrong(struct buf *why, const char *what)
 {
     buf_addf(why,
-             "Redis URL: %s; write redis://[user[:password]@]host[:port][/db], rediss://… or "
-             "unix:///path[?db=N]",
+             "Redis URL: %s; write redis://[user[:password]@]host[:port][/db], rediss://…, "
+             "unix:///path[?db=N], redis+sentinel://host[:port],…/name[/db] or "
+             "redis+cluster://host[:port],…",
              what);
     return ERR_FORMAT;
 }
@@ -89,9 +92,22 @@ static enum err read_db(struct span s, struct redis_url *u, struct buf *why)
     return OK;
 }
 
+// Adds a host; takes `name`.
+static enum err add_host(struct redis_url *u, char *name, uint16_t port, struct buf *why)
+{
+    struct redis_host *more = name ? realloc(u->hosts, (u->n_hosts + 1) * sizeof *more) : NULL;
+    if (!more) {
+        free(name);
+        return wrong(why, "a %XX that is malformed");
+    }
+    more[u->n_hosts++] = (struct redis_host){name, port};
+    u->hosts = more;
+    return OK;
+}
+
 static enum err read_host(struct span s, struct redis_url *u, struct buf *why)
 {
-    uint64_t port = DEFAULT_PORT;
+    uint64_t port = u->kind == REDIS_SENTINEL ? SENTINEL_PORT : DEFAULT_PORT;
     bool found = false;
     struct span host = s;
     if (s.len && s.ptr[0] == '[') { // an IPv6 address
@@ -109,23 +125,56 @@ static enum err read_host(struct span s, struct redis_url *u, struct buf *why)
     }
     if (found && text_uint(s, 1, 65535, &port) != OK)
         return wrong(why, "the port is not a number from 1 to 65535");
-    u->port = (uint16_t)port;
-    u->host = host.len ? decoded(host) : strdup("127.0.0.1");
-    return u->host ? OK : wrong(why, "a %XX that is malformed");
+    if (host.len == 0 && u->kind != REDIS_SERVER)
+        return wrong(why, "a host is missing");
+    return add_host(u, host.len ? decoded(host) : strdup("127.0.0.1"), (uint16_t)port, why);
 }
 
-static enum err read_tcp(struct span rest, struct redis_url *u, struct buf *why)
+static enum err read_hosts(struct span list, struct redis_url *u, struct buf *why)
+{
+    bool more = u->kind != REDIS_SERVER;
+    enum err e = OK;
+    while (e == OK && more) {
+        struct span first = cut(&list, ',', &more);
+        if (more)
+            e = read_host(first, u, why);
+        if (e == OK && u->n_hosts == MAX_HOSTS)
+            return wrong(why, "more than 64 hosts");
+    }
+    return e ? e : read_host(list, u, why);
+}
+
+// What follows the hosts, without its slash.
+static enum err read_path(struct span path, struct redis_url *u, struct buf *why)
+{
+    bool slash;
+    if (u->kind == REDIS_SENTINEL) {
+        struct span name = cut(&path, '/', &slash);
+        if (!slash)
+            name = path, path.len = 0;
+        if (name.len == 0)
+            return wrong(why, "the primary's name is missing");
+        if (!(u->primary = decoded(name)))
+            return wrong(why, "a %XX that is malformed");
+    }
+    enum err e = read_db(path, u, why);
+    if (e == OK && u->kind == REDIS_CLUSTER && u->db != 0)
+        return wrong(why, "a cluster has database 0 only");
+    return e;
+}
+
+static enum err read_net(struct span rest, struct redis_url *u, struct buf *why)
 {
     bool slash;
     struct span address = cut(&rest, '/', &slash);
-    enum err e = OK;
-    if (!slash)
+    if (!slash) {
         address = rest;
-    else
-        e = read_db(rest, u, why);
+        rest.len = 0;
+    }
+    enum err e = read_path(rest, u, why);
     if (e == OK)
         e = read_user(&address, u, why);
-    return e ? e : read_host(address, u, why);
+    return e ? e : read_hosts(address, u, why);
 }
 
 static enum err read_unix(struct span rest, struct redis_url *u, struct buf *why)
@@ -143,28 +192,40 @@ static enum err read_unix(struct span rest, struct redis_url *u, struct buf *why
     } else {
         path = rest;
     }
-    u->host = decoded(path);
-    if (!u->host || path.len == 0 || path.ptr[0] != '/')
+    if (path.len == 0 || path.ptr[0] != '/')
         return wrong(why, "the socket's path must begin with /");
-    if (strlen(u->host) > 107)
+    if ((e = add_host(u, decoded(path), 0, why)) != OK)
+        return e;
+    if (strlen(u->hosts[0].name) > 107)
         return wrong(why, "the socket's path is longer than 107 bytes");
     return OK;
 }
 
+static const struct {
+    const char *prefix;
+    enum redis_scheme scheme;
+    enum redis_kind kind;
+} schemes[] = {
+    {"redis://", REDIS_TCP, REDIS_SERVER},
+    {"rediss://", REDIS_TLS, REDIS_SERVER},
+    {"unix://", REDIS_UNIX, REDIS_SERVER},
+    {"redis+sentinel://", REDIS_TCP, REDIS_SENTINEL},
+    {"rediss+sentinel://", REDIS_TLS, REDIS_SENTINEL},
+    {"redis+cluster://", REDIS_TCP, REDIS_CLUSTER},
+    {"rediss+cluster://", REDIS_TLS, REDIS_CLUSTER},
+};
+#define N_SCHEMES (sizeof schemes / sizeof *schemes)
+
 enum err redis_url_parse(struct span text, struct redis_url *out, struct buf *why)
 {
-    static const struct {
-        const char *prefix;
-        enum redis_scheme scheme;
-    } schemes[] = {{"redis://", REDIS_TCP}, {"rediss://", REDIS_TLS}, {"unix://", REDIS_UNIX}};
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+    for (size_t i = 0; i < N_SCHEMES; i++) {
         size_t n = strlen(schemes[i].prefix);
         if (text.len < n || memcmp(text.ptr, schemes[i].prefix, n) != 0)
             continue;
-        struct redis_url u = {.scheme = schemes[i].scheme};
+        struct redis_url u = {.scheme = schemes[i].scheme, .kind = schemes[i].kind};
         struct span rest = {text.ptr + n, text.len - n};
         enum err e =
-            u.scheme == REDIS_UNIX ? read_unix(rest, &u, why) : read_tcp(rest, &u, why);
+            u.scheme == REDIS_UNIX ? read_unix(rest, &u, why) : read_net(rest, &u, why);
         if (e != OK)
             redis_url_free(&u);
         else
@@ -178,22 +239,43 @@ void redis_url_free(struct redis_url *u)
 {
     if (u->password)
         explicit_bzero(u->password, strlen(u->password));
-    free(u->host);
+    for (size_t i = 0; i < u->n_hosts; i++)
+        free(u->hosts[i].name);
+    free(u->hosts);
+    free(u->primary);
     free(u->user);
     free(u->password);
     *u = (struct redis_url){0};
 }
 
-void redis_url_show(struct buf *out, const struct redis_url *u)
+static void show(struct buf *out, const struct redis_url *u, enum redis_kind kind, size_t n,
+                 const struct redis_host *at)
 {
-    static const char *const names[] = {"redis", "rediss", "unix"};
-    buf_addf(out, "%s://", names[u->scheme]);
+    for (size_t i = 0; i < N_SCHEMES; i++)
+        if (schemes[i].scheme == u->scheme && schemes[i].kind == kind)
+            buf_add_str(out, schemes[i].prefix);
     if (u->user)
         buf_addf(out, "%s@", u->user);
-    if (u->scheme == REDIS_UNIX)
-        buf_addf(out, "%s", u->host);
-    else
-        buf_addf(out, strchr(u->host, ':') ? "[%s]:%u" : "%s:%u", u->host, u->port);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_str(out, i > 0 ? "," : "");
+        if (u->scheme == REDIS_UNIX)
+            buf_add_str(out, at[i].name);
+        else
+            buf_addf(out, strchr(at[i].name, ':') ? "[%s]:%u" : "%s:%u", at[i].name,
+                     at[i].port);
+    }
+    if (kind == REDIS_SENTINEL)
+        buf_addf(out, "/%s", u->primary);
     if (u->db)
         buf_addf(out, u->scheme == REDIS_UNIX ? "?db=%u" : "/%u", u->db);
+}
+
+void redis_url_show(struct buf *out, const struct redis_url *u)
+{
+    show(out, u, u->kind, u->n_hosts, u->hosts);
+}
+
+void redis_url_show_at(struct buf *out, const struct redis_url *u, const struct redis_host *at)
+{
+    show(out, u, REDIS_SERVER, 1, at);
 }

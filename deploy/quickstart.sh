@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-./deploy/install-deps.sh build-essential cmake ninja-build pkg-config libhiredis-dev \
+./deploy/install-deps.sh build-essential cmake ninja-build pkg-config libhiredis-dev libdeflate-dev \
   libcurl4-openssl-dev libmsgpack-dev libev-dev libpng-dev libjpeg62-turbo-dev libjson-c-dev \
   libssl-dev libmicrohttpd-dev libcmocka-dev redis-server ca-certificates
 

@@ -4,9 +4,9 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
-./deploy/install-deps.sh build-essential cmake ninja-build pkg-config libhiredis-dev \
+./deploy/install-deps.sh build-essential cmake ninja-build pkg-config libhiredis-dev libdeflate-dev \
   libcurl4-openssl-dev libmsgpack-dev libev-dev libpng-dev libjpeg62-turbo-dev libjson-c-dev \
-  libssl-dev libmicrohttpd-dev libcmocka-dev redis-server openssl python3 python3-msgpack || exit 1
+  libssl-dev libmicrohttpd-dev libcmocka-dev redis-server openssl python3 python3-msgpack iproute2 || exit 1
 
 build=${GENFARM_TEST_BUILD:-build-test}
 cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DWERROR=ON \

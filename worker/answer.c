@@ -11,7 +11,7 @@
 #define PIECE 8192 // digits that are decoded at once
 
 struct answer {
-    const char *dir;
+    struct spool_place *place;
     struct json_split *split;
     struct json_object *doc;
     struct base64 digits;   // of the image that is arriving
@@ -40,7 +40,8 @@ static enum json_divert ask(void *ctx, const char *parent, const char *key)
     if (!span_is(span_of(key), "data") || !either(parent, "inlineData", "inline_data"))
         return JSON_KEEP;
     a->digits = (struct base64){0};
-    a->arriving = a->n_spools < ANSWER_MAX_SPOOLS ? spool_new(a->dir, ANSWER_MAX_IMAGE) : NULL;
+    a->arriving =
+        a->n_spools < ANSWER_MAX_SPOOLS ? spool_new(a->place, ANSWER_MAX_IMAGE) : NULL;
     a->failed_spool = !a->arriving;
     if (a->arriving) {
         a->spools[a->n_spools].number = a->diverted;
@@ -77,12 +78,12 @@ static enum err data(void *ctx, const char *bytes, size_t n, bool last)
     return e == OK && last ? spool_end(a->arriving) : e;
 }
 
-struct answer *answer_new(const char *spool_dir)
+struct answer *answer_new(struct spool_place *place)
 {
     struct answer *a = calloc(1, sizeof *a);
     if (!a)
         return NULL;
-    a->dir = spool_dir;
+    a->place = place;
     struct json_split_hooks hooks = {ask, data, a};
     a->split = json_split_new(&hooks, ANSWER_MAX_STRING, ANSWER_MAX_KEPT);
     if (!a->split) {

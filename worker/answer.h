@@ -19,9 +19,10 @@
 
 struct answer;
 struct spool;
+struct spool_place;
 
-struct answer *answer_new(const char *spool_dir); // borrowed; NULL: out of memory
-void answer_free(struct answer *a);               // with the spools nobody took; NULL is fine
+struct answer *answer_new(struct spool_place *place); // borrowed; NULL: out of memory
+void answer_free(struct answer *a); // with the spools nobody took; NULL is fine
 // ERR_FORMAT: not JSON, or not base64 where an image should be; ERR_TOOBIG; ERR_FULL, ERR_IO,
 // ERR_MISSING: of the spool. After a failure only answer_free() may follow.
 MUST_USE enum err answer_feed(struct answer *a, const char *bytes, size_t n);

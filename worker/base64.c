@@ -3,6 +3,8 @@
 
 #include <stdbool.h>
 
+#include "worker/base64_wide.h"
+
 #define BAD 0xff
 
 static uint8_t value_of(unsigned char c)
@@ -62,6 +64,9 @@ enum err base64_feed(struct base64 *b, const char *in, size_t n, uint8_t *out, s
     const uint8_t *values = table();
     size_t i = 0, done = 0;
     while (i < n) {
+        size_t many = b->have == 0 && !b->padded ? base64_wide(p + i, n - i, out + done) : 0;
+        i += many;
+        done += many / 4 * 3;
         for (; b->have == 0 && !b->padded && n - i >= 4; i += 4) { // whole groups
             uint8_t v0 = values[p[i]], v1 = values[p[i + 1]];
             uint8_t v2 = values[p[i + 2]], v3 = values[p[i + 3]];

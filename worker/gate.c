@@ -9,43 +9,19 @@
 #include "broker/job.h"
 #include "broker/limit.h"
 #include "common/clock.h"
+#include "common/digest.h"
+#include "worker/gate_private.h"
 
-#define LEAD_US    4000    // a call is let through this long before its slot, to be marked sent
-#define HORIZON_US 1000000 // slots farther away are left to others
-#define TIMEOUT    5.0     // seconds, of one request to the limiter
-#define RECHECK_US 1000000 // how long "no limit is set" is believed
-#define MAX_TOLD   64      // batches that are told of a block
-
-TAILQ_HEAD(pass_list, gate_pass);
-
-struct gate {
-    struct gates *all;
-    SLIST_ENTRY(gate) link;
-    char *lane_model, *group;
-    struct pass_list waiting;
-    unsigned n_waiting;
-    bool unlimited;                 // no limit was set when last asked
-    int64_t asked_us;               // when that was; 0: never
-    bool under_way;                 // a request to the limiter
-    int64_t slots[LIMIT_MAX_SLOTS]; // of clock_boot_us(), rising, from `first`
-    unsigned first, n_slots;
-    unsigned wanted;       // slots that claims would like, beyond those who wait
-    int64_t closed_us;     // nothing goes through before; 0: open
-    bool blocked, probing; // blocked: one probe at a time
-    ev_timer timer;
-    bool told_differs;
-    char told[MAX_TOLD][JOB_MAX_NAME + 1]; // batches that were told of the block
-    size_t n_told;
-};
-
-struct gates {
-    struct ev_loop *loop;
-    struct redis *redis;
-    struct gates_options options;
-    SLIST_HEAD(, gate) list;
-};
+#define LEAD_US    4000   // a call is let through this long before its slot, to be marked sent
+#define HORIZON_US 100000 // slots farther away are left to others
+#define TIMEOUT    5.0    // seconds, of one request to the limiter
+#define RECHECK_US 50000  // how long "no limit is set" is believed while calls go out
+#define MIN_AHEAD  4
+#define PAUSE_US   20000 // between requests that get nothing
+#define JITTER     0.1   // of a wait that ends for all workers at once
 
 static void advance(struct gate *g);
+static void send_away(struct gate *g);
 
 static void again(struct gate *g, int64_t us)
 {
@@ -72,10 +48,35 @@ static void keep_slots(struct gate *g, const struct limit_grant *grant, int64_t 
         g->slots[g->n_slots++] = now + grant->slots_us[i];
 }
 
+static void note_reason(struct gate *g, const struct limit_grant *grant)
+{
+    const struct gates_options *o = &g->all->options;
+    if (span_is(grant->reason, g->reason))
+        return;
+    snprintf(g->reason, sizeof g->reason, "%.*s", (int)grant->reason.len, grant->reason.ptr);
+    if (o->limited)
+        o->limited(o->ctx, gate_group(g), span_of(g->reason), (double)grant->wait_us / 1e6);
+}
+
+// No slots are given for the time of a cool-down; with no limit set all would wake at once.
+static void close_for(struct gate *g, int64_t us, bool jitter)
+{
+    int64_t until = clock_boot_us() + us;
+    if (jitter)
+        until += (int64_t)((double)us * JITTER * random_unit());
+    if (until > g->closed_us)
+        g->closed_us = until;
+}
+
 static void note_limit(struct gate *g, const struct limit_grant *grant)
 {
     const struct gates_options *o = &g->all->options;
-    g->unlimited = grant->spec.len == 0;
+    g->unlimited = grant->spec.len == 0 && !span_is(grant->reason, "probing");
+    g->counts_flight =
+        grant->spec.len && memmem(grant->spec.ptr, grant->spec.len, "inflight=", 9);
+    if (g->unlimited && grant->wait_us > 0)
+        close_for(g, grant->wait_us, true);
+    note_reason(g, grant);
     if (!o->spec.len || g->told_differs || span_equal(o->spec, grant->spec))
         return;
     g->told_differs = true;
@@ -91,37 +92,66 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *grant)
         return;
     }
     int64_t now = clock_boot_us();
-    bool had_room = g->unlimited || g->n_slots > g->n_waiting;
+    bool was_shut = !g->unlimited && g->asked_us == 0;
     g->asked_us = now;
+    g->offset_us = grant->server_us - now;
     note_limit(g, grant);
     keep_slots(g, grant, now);
-    g->wanted = 0;
-    if (grant->n == 0 && !g->unlimited && grant->next_us > 0)
-        again(g, grant->next_us > HORIZON_US ? grant->next_us - HORIZON_US : 50000);
-    else
-        again(g, 0);
-    if (!had_room && (g->unlimited || g->n_slots > g->n_waiting))
+    g->last_n = (unsigned)grant->n;
+    g->ask_us = now + (grant->wait_us > HORIZON_US ? grant->wait_us - HORIZON_US / 2
+                       : grant->wait_us > 0        ? PAUSE_US
+                                                   : 0);
+    again(g, 0);
+    if (was_shut || g->unlimited)
         g->all->options.room(g->all->options.ctx);
 }
 
 static void ask(struct gate *g, unsigned want)
 {
+    const struct gates_options *o = &g->all->options;
     if (g->under_way)
         return;
+    if (!TAILQ_EMPTY(&g->waiting))
+        g->takes = TAILQ_FIRST(&g->waiting)->takes;
     struct limit_request l = {.group = gate_group(g),
                               .want = want < LIMIT_MAX_SLOTS / 2 ? want : LIMIT_MAX_SLOTS / 2,
                               .horizon_us = HORIZON_US,
-                              .spec = g->all->options.spec};
+                              .lead_us = LEAD_US,
+                              .spec = o->spec,
+                              .each = g->takes,
+                              .extra = g->extra,
+                              .inc = o->incarnation ? o->incarnation(o->ctx) : SPAN(""),
+                              .held = g->held + g->n_slots,
+                              .held_us = (int64_t)(o->lease * 1e6),
+                              .went_well_us =
+                                  g->went_well_us ? g->went_well_us + g->offset_us : 0};
     g->under_way = limit_ask(g->all->redis, TIMEOUT, &l, on_grant, g) == OK;
-    if (!g->under_way)
+    if (!g->under_way) {
         again(g, 200000);
+        return;
+    }
+    g->told_held = l.held;
+    g->extra = (struct limit_units){0};
+    g->went_well_us = 0;
 }
 
 static void let_through(struct gate *g, int64_t slot)
 {
     struct gate_pass *p = TAILQ_FIRST(&g->waiting);
     gate_leave(g, p);
+    p->through = true;
+    g->held++;
     p->open(p, slot);
+}
+
+// Jobs of a limited group that are claimed before they have slots: about what the next grants
+// will bring, and never so many that other groups want for calls in flight.
+static unsigned ahead(const struct gate *g)
+{
+    unsigned most = g->all->options.concurrency / 4, n = 2 * g->last_n;
+    if (n < MIN_AHEAD)
+        n = MIN_AHEAD;
+    return n < most ? n : most > 0 ? most : 1;
 }
 
 // Lets through everyone whose slot is near; sleeps until the next one is.
@@ -132,16 +162,22 @@ static void advance_slots(struct gate *g, int64_t now)
         g->n_slots--;
         let_through(g, g->slots[g->first++]);
     }
-    if (g->n_waiting > 0 && g->n_slots > 0)
-        again(g, g->slots[g->first] - LEAD_US - now);
-    if (g->n_waiting + g->wanted > g->n_slots)
-        ask(g, g->n_waiting + g->wanted - g->n_slots);
+    int64_t next = g->n_slots > 0 ? g->slots[g->first] - LEAD_US : INT64_MAX;
+    if (g->n_waiting > g->n_slots && now >= g->ask_us)
+        ask(g, g->n_waiting - g->n_slots);
+    else if (g->n_waiting > g->n_slots && g->ask_us < next)
+        next = g->ask_us;
+    if (g->n_waiting > 0 && next < INT64_MAX)
+        again(g, next - now);
+    if (g->n_waiting < ahead(g))
+        g->all->options.room(g->all->options.ctx);
 }
 
 static void advance(struct gate *g)
 {
     int64_t now = clock_boot_us();
     if (now < g->closed_us) {
+        send_away(g);
         again(g, g->closed_us - now);
         return;
     }
@@ -151,10 +187,11 @@ static void advance(struct gate *g)
     }
     if (g->asked_us == 0 ||
         (g->unlimited && now - g->asked_us > RECHECK_US && g->n_waiting > 0)) {
-        ask(g, 0);
-        if (g->asked_us == 0)
-            return;
+        ask(g, 0); // held until the answer: the group may have been cooled by another host
+        return;
     }
+    if (g->counts_flight && g->n_waiting == 0 && g->held + g->n_slots != g->told_held)
+        ask(g, 0); // gives its share back
     if (!g->unlimited) {
         advance_slots(g, now);
         return;
@@ -245,13 +282,8 @@ unsigned gate_room(struct gate *g, unsigned want)
     }
     if (g->unlimited)
         return want;
-    forget_missed(g, now);
-    unsigned have = g->n_slots > g->n_waiting ? g->n_slots - g->n_waiting : 0;
-    if (have >= want)
-        return want;
-    g->wanted = want - have;
-    ask(g, g->wanted);
-    return have;
+    unsigned most = ahead(g), may = g->n_waiting < most ? most - g->n_waiting : 0;
+    return may < want ? may : want;
 }
 
 void gate_enter(struct gate *g, struct gate_pass *p)
@@ -271,75 +303,59 @@ void gate_leave(struct gate *g, struct gate_pass *p)
     g->n_waiting--;
 }
 
-void gate_cool(struct gate *g, double seconds)
+// Those who wait would keep others from calls in flight.
+static void send_away(struct gate *g)
 {
-    int64_t until = clock_boot_us() + (int64_t)(seconds * 1e6);
-    if (until > g->closed_us)
-        g->closed_us = until;
+    struct gate_pass *p;
+    double seconds = (double)(g->closed_us - clock_boot_us()) / 1e6;
+    while (seconds > 0 && (p = TAILQ_FIRST(&g->waiting))) {
+        gate_leave(g, p);
+        p->shut(p, seconds);
+    }
+}
+
+void gate_shut(struct gate *g, double seconds)
+{
+    close_for(g, (int64_t)(seconds * 1e6), false);
+    g->n_slots = g->first = 0; // they lie within that time, or are too few to matter
+    send_away(g);
     again(g, g->closed_us - clock_boot_us());
 }
 
-bool gate_block(struct gate *g, enum code code, double seconds)
+static void on_refused(void *ctx, enum err e, const struct limit_grant *grant)
 {
-    (void)code;
-    bool news = !g->blocked;
-    g->blocked = true;
-    g->probing = false;
-    gate_cool(g, seconds);
-    return news;
+    (void)e;
+    struct gate *g = ctx;
+    if (grant)
+        note_reason(g, grant);
 }
 
-bool gate_unblock(struct gate *g)
+void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate)
 {
-    bool was = g->blocked;
-    g->blocked = g->probing = false;
-    if (was)
-        g->all->options.room(g->all->options.ctx);
-    return was;
+    if (seconds > 0)
+        gate_shut(g, seconds);
+    enum err e = limit_refused(g->all->redis, TIMEOUT, gate_group(g), (int64_t)(seconds * 1e6),
+                               sent_us + g->offset_us, rate, on_refused, g);
+    (void)e; // this host waits in any case
 }
 
-void gate_missed(struct gate *g)
+void gate_end(struct gate *g, struct gate_pass *p, const struct gate_outcome *o)
 {
+    if (!p->through)
+        return;
+    p->through = false;
+    g->held--;
+    if (o) {
+        g->extra.tokens += o->took.tokens - p->takes.tokens;
+        g->extra.micro += o->took.micro - p->takes.micro;
+        if (o->went_well && o->sent_us > g->went_well_us)
+            g->went_well_us = o->sent_us;
+    }
     g->probing = false;
     if (g->n_waiting > 0)
         again(g, 0);
-}
-
-static size_t find_told(const struct gate *g, struct span batch)
-{
-    size_t i = 0;
-    while (i < g->n_told && !span_is(batch, g->told[i]))
-        i++;
-    return i;
-}
-
-bool gate_tell(struct gate *g, struct span batch)
-{
-    if (find_told(g, batch) < g->n_told || g->n_told == MAX_TOLD || batch.len > JOB_MAX_NAME)
-        return false;
-    snprintf(g->told[g->n_told++], sizeof g->told[0], "%.*s", (int)batch.len, batch.ptr);
-    return true;
-}
-
-bool gate_told(struct gate *g, struct span batch)
-{
-    size_t i = g->blocked ? g->n_told : find_told(g, batch);
-    if (i == g->n_told)
-        return false;
-    memmove(g->told[i], g->told[g->n_told - 1], sizeof g->told[0]);
-    g->n_told--;
-    return true;
-}
-
-bool gate_blocked(const struct gate *g)
-{
-    return g->blocked;
-}
-
-int64_t gate_closed_until_ms(const struct gate *g)
-{
-    int64_t left = g->closed_us - clock_boot_us();
-    return left > 0 ? clock_wall_ms() + left / 1000 : 0;
+    else if (g->counts_flight)
+        again(g, HORIZON_US / 2);
 }
 
 struct span gate_group(const struct gate *g)

@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "broker/code.h"
+#include "broker/limit.h"
 #include "common/buf.h"
 #include "common/redis.h"
 
@@ -20,9 +21,19 @@ struct gate; // one group's
 
 struct gate_pass { // embedded in the call that waits
     // Let through: `slot_us` is on the clock of clock_boot_us(), 0 when no limit is set.
+    // gate_end() must follow.
     void (*open)(struct gate_pass *p, int64_t slot_us);
+    // The group is closed for so long; it no longer waits here. Others may want what it holds.
+    void (*shut)(struct gate_pass *p, double seconds);
+    struct limit_units takes; // what the call is reckoned to take
     TAILQ_ENTRY(gate_pass) link;
-    bool waiting;
+    bool waiting, through;
+};
+
+struct gate_outcome { // of a call that went out
+    int64_t sent_us;  // clock_boot_us()
+    bool went_well;
+    struct limit_units took; // as the provider reckons
 };
 
 struct gates_options {
@@ -31,6 +42,13 @@ struct gates_options {
     void (*room)(void *ctx); // more may be claimed now than before
     // A limit other than ours is in force.
     void (*differs)(void *ctx, struct span group, struct span spec);
+    // What limits the group now has changed: a dimension, "cooling", "probing", "inflight", or
+    // nothing (empty); `seconds`: for how long at least.
+    void (*limited)(void *ctx, struct span group, struct span reason, double seconds);
+    // Under which calls in flight are counted, and for how long.
+    struct span (*incarnation)(void *ctx);
+    double lease;
+    unsigned concurrency; // calls in flight of this worker, of all groups
     void *ctx;
 };
 struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gates_options *o);
@@ -41,17 +59,20 @@ struct gate *gates_find(struct gates *g,
 // How many of `want` calls could be let through soon, beyond those that wait already; asks the
 // limiter for slots where it is fewer (`room` follows).
 unsigned gate_room(struct gate *g, unsigned want);
-void gate_enter(struct gate *g, struct gate_pass *p); // open() follows, never from inside
+void gate_enter(struct gate *g,
+                struct gate_pass *p); // open() or shut() follows; shut() may at once
 void gate_leave(struct gate *g,
                 struct gate_pass *p); // it no longer waits; no-op when it does not
 
-// Nothing goes through for `seconds` (a 429, an overload).
-void gate_cool(struct gate *g, double seconds);
+// A call that was let through is over; `o` NULL: it was never sent. No-op when it was not.
+void gate_end(struct gate *g, struct gate_pass *p, const struct gate_outcome *o);
+// The provider refused a call (429, 503): nothing goes through for `seconds`, on any host.
+// `rate`: a limit on the rate was at fault, and not its capacity.
+void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate);
 // Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one
 // call is let through to see. True when this is news.
 bool gate_block(struct gate *g, enum code code, double seconds);
 bool gate_unblock(struct gate *g); // a call went well; true when the group was blocked
-void gate_missed(struct gate *g);  // who was let through sent nothing after all
 bool gate_blocked(const struct gate *g);
 // Who was told of the block: gate_tell() is true the first time for each batch, gate_told() the
 // first time after the block for those that were.

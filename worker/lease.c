@@ -38,6 +38,13 @@ static void again(struct lease *l, double after)
     ev_timer_start(l->loop, &l->timer);
 }
 
+// What was under way held the next registration up.
+static void again_if_lost(struct lease *l)
+{
+    if (l->state == LEASE_NONE)
+        again(l, 0.);
+}
+
 static void fresh_name(struct lease *l)
 {
     uint8_t salt[6];
@@ -53,17 +60,27 @@ static void prolong(struct lease *l)
     l->ends_us = l->asked_us + lease_ms(l) * 1000;
 }
 
+static void tell_refused(struct lease *l, enum err e)
+{
+    if (e != OK && !err_retryable(e) && l->hooks.refused)
+        l->hooks.refused(l->hooks.ctx, e);
+}
+
 static void on_registered(void *ctx, enum err e, int64_t value)
 {
     (void)value;
     struct lease *l = ctx;
     l->under_way = false;
-    if (l->state != LEASE_REGISTERING)
+    if (l->state != LEASE_REGISTERING) {
+        again_if_lost(l);
         return;
+    }
     if (e != OK) {
         if (e == ERR_ORDER)
             fresh_name(l);
         again(l, 0.2);
+        if (e != ERR_ORDER)
+            tell_refused(l, e);
         return;
     }
     prolong(l);
@@ -89,8 +106,10 @@ static void on_renewed(void *ctx, enum err e, const struct queue_renewed *r)
 {
     struct lease *l = ctx;
     l->under_way = false;
-    if (l->state != LEASE_HELD)
+    if (l->state != LEASE_HELD) {
+        again_if_lost(l);
         return;
+    }
     if (e == ERR_LOST) {
         lease_was_lost(l);
         return;
@@ -100,6 +119,7 @@ static void on_renewed(void *ctx, enum err e, const struct queue_renewed *r)
         l->hooks.renewed(l->hooks.ctx, r);
     }
     again(l, e == OK ? l->options.seconds / 3 : 0.2);
+    tell_refused(l, e);
 }
 
 static void renew(struct lease *l)

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "broker/catalogue.h"
+#include "broker/request.h"
 #include "common/file.h"
 #include "common/log.h"
-#include "worker/pool.h"
+#include "common/pool.h"
+#include "common/secret.h"
 #include "worker/provider.h"
 #include "worker/settings.h"
 #include "worker/sink.h"
@@ -20,6 +22,7 @@
 #define EXIT_CANNOT 1
 #define EXIT_USAGE  2
 #define EXIT_BREAK  130
+#define MAX_THREADS 64
 
 struct program {
     struct ev_loop *loop;
@@ -141,6 +144,7 @@ static enum err begin(struct program *p, struct buf *why)
     if (!s->key_file && getenv("GOOGLE_API_KEY") && getenv("GEMINI_API_KEY") &&
         strcmp(getenv("GOOGLE_API_KEY"), getenv("GEMINI_API_KEY")) != 0)
         log_warn("two keys are set", "used=%s", "GOOGLE_API_KEY");
+    secret_forget(request_key_names);
     raise_descriptors(s);
     e = catalogue_open(s->catalogue, &p->catalogue, why);
     if (e == OK)
@@ -149,8 +153,7 @@ static enum err begin(struct program *p, struct buf *why)
         return e;
     struct gemini_options g = {s->base_url, buf_str(&s->key), s->spool, NULL,
                                (unsigned)s->concurrency};
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    p->pool = pool_new(p->loop, cores > 1 ? (unsigned)cores : 2);
+    p->pool = pool_new(p->loop, pool_cores(MAX_THREADS), 0);
     p->provider = provider_gemini_new(p->loop, &g);
     e = p->pool && p->provider ? make_workers(p) : ERR_NOMEM;
     if (e != OK)
@@ -213,6 +216,8 @@ static int run(struct program *p)
 
 int main(int argc, char *argv[])
 {
+    secret_no_dumps();
+    secret_hide_arguments(argc, argv);
     struct program p = {.loop = ev_default_loop(0)};
     struct buf why = {.max = 4096};
     enum err e = p.loop ? settings_read(&p.settings, argc, argv, &why) : ERR_NOMEM;

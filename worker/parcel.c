@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "common/clock.h"
-#include "worker/pool.h"
+#include "common/pool.h"
 #include "worker/spool.h"
 
 #define MAX_NAME   512
@@ -170,7 +170,11 @@ static enum err write_up(struct parcel *p, const struct parcel_label *l)
     buf_clear(&p->event);
     buf_clear(&p->record);
     event_encode(&p->event, &e);
-    struct record r = {l->nonce, l->digest, buf_span(&p->event), buf_span(&p->text)};
+    struct record r = {.nonce = l->nonce,
+                       .call_id = l->call_id,
+                       .digest = l->digest,
+                       .event = buf_span(&p->event),
+                       .text = buf_span(&p->text)};
     record_encode(&p->record, &r);
     return err ? err : p->event.err ? p->event.err : p->record.err;
 }
@@ -182,7 +186,7 @@ static void on_stored(void *ctx, enum err e, struct span record, struct span why
     bool adopted = record.len > 0;
     if (e == OK && adopted && record_decode(&r, record) != OK)
         e = ERR_FORMAT;
-    p->stored(p->ctx, e, r.event, adopted, why);
+    p->stored(p->ctx, e, e == OK ? &r : NULL, adopted, why);
 }
 
 enum err parcel_store(struct parcel *p, struct sink *sink, const struct parcel_label *l,

@@ -24,14 +24,15 @@ void parcel_check(struct parcel *p, struct pool *pool, enum image_check how,
 
 struct parcel_label { // borrowed until stored
     const struct job *job;
-    struct span id, batch, nonce, worker;
+    struct span id, batch, nonce, worker, call_id;
     uint32_t digest, index, total;
     uint16_t run, attempts;
     int64_t cost_micro;
 };
-// OK: `event` is the completed event to be settled with: ours, or that of who was first (then
-// `adopted`). Else nothing was stored, and it may be tried again.
-typedef void parcel_stored(void *ctx, enum err e, struct span event, bool adopted,
+// OK: stored, with `r` ours; or `adopted`: `r` is that of who was first. Its event is what is
+// to be settled. Else (r is NULL) nothing was stored, and it may be tried again.
+struct record;
+typedef void parcel_stored(void *ctx, enum err e, const struct record *r, bool adopted,
                            struct span why);
 MUST_USE enum err parcel_store(struct parcel *p, struct sink *sink,
                                const struct parcel_label *label, parcel_stored *done,

@@ -15,12 +15,15 @@
 
 #define CONNECT_S   15.0
 #define IDLE_S      150.0
-#define MAX_REFUSAL 65536u // bytes kept of an answer that is no 200
+#define REDACTED    5              // texts of a result
+#define MAX_MEMORY  (256ull << 20) // bytes of answers that find no room on the disk
+#define MAX_REFUSAL 65536u         // bytes kept of an answer that is no 200
 
 struct gemini {
     struct provider base;
     struct http *http;
     char *base_url, *spool_dir, *key, *key_header;
+    struct spool_place spools;
     char *ca_file;
 };
 
@@ -28,7 +31,7 @@ struct provider_call {
     struct gemini *gemini;
     struct http_call *http;
     struct answer *answer;
-    struct buf body, refusal, message;
+    struct buf body, refusal, message, clean[REDACTED];
     provider_done *done;
     void *ctx;
 };
@@ -39,6 +42,8 @@ static void call_free(struct provider_call *c)
     buf_free(&c->body);
     buf_free(&c->refusal);
     buf_free(&c->message);
+    for (size_t i = 0; i < REDACTED; i++)
+        buf_free(&c->clean[i]);
     free(c);
 }
 
@@ -81,6 +86,7 @@ static void refused(struct provider_call *c, struct provider_result *r,
                     const struct http_end *end, struct json_object **doc)
 {
     char shown[200];
+    text_redact(&c->refusal, span_of(c->gemini->key)); // before it is cut anywhere
     struct span raw = buf_span(&c->refusal);
     if (json_read(raw, doc, NULL) != OK)
         *doc = NULL;
@@ -103,17 +109,20 @@ static void answered(struct provider_call *c, struct provider_result *r)
         unreadable(r, e);
 }
 
-// Error messages have been seen to repeat the key.
+// Error messages have been seen to repeat the key; who does that may do it anywhere.
 static void redact(struct provider_call *c, struct provider_result *r)
 {
-    struct buf clean = {.max = MAX_REFUSAL};
-    if (!r->message.len)
-        return;
-    buf_add(&clean, r->message);
-    text_redact(&clean, span_of(c->gemini->key));
-    buf_free(&c->message);
-    c->message = clean;
-    r->message = buf_span(&c->message);
+    struct span *const texts[] = {&r->message, &r->reason, &r->text, &r->model_version,
+                                  &r->response_id};
+    const char *key = c->gemini->key;
+    for (size_t i = 0; i < REDACTED; i++) {
+        if (!texts[i]->len || !memmem(texts[i]->ptr, texts[i]->len, key, strlen(key)))
+            continue;
+        c->clean[i].max = 2 * texts[i]->len + 64;
+        buf_add(&c->clean[i], *texts[i]);
+        text_redact(&c->clean[i], span_of(key));
+        *texts[i] = c->clean[i].err ? (struct span){0} : buf_span(&c->clean[i]);
+    }
 }
 
 static void on_done(void *ctx, const struct http_end *end)
@@ -166,7 +175,7 @@ static enum err start(struct provider *p, const struct job *job, double timeout,
     if (!c)
         return ERR_NOMEM;
     *c = (struct provider_call){.gemini = g,
-                                .answer = answer_new(g->spool_dir),
+                                .answer = answer_new(&g->spools),
                                 .body = {.max = 16 * JOB_MAX_BYTES},
                                 .refusal = {.max = MAX_REFUSAL},
                                 .message = {.max = 4 * MAX_REFUSAL},
@@ -218,6 +227,7 @@ struct provider *provider_gemini_new(struct ev_loop *loop, const struct gemini_o
     g->base.ops = &gemini_ops;
     g->base_url = strdup(o->base_url);
     g->spool_dir = strdup(o->spool_dir);
+    g->spools = (struct spool_place){.dir = g->spool_dir, .max_memory = MAX_MEMORY};
     g->key = strdup(o->key);
     g->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
     if (asprintf(&g->key_header, "x-goog-api-key: %s", o->key) < 0)

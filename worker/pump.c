@@ -105,12 +105,12 @@ void pump_add(struct pump *p, struct pump_item *item)
 }
 
 // Takes the batch out first: what is told may add new items at once.
-static void tell(struct pump *p, struct span marks)
+static void tell(struct pump *p, struct span marks, char rest)
 {
     size_t n = p->n;
     p->n = 0;
     for (size_t i = 0; i < n; i++)
-        p->ops->told(p->ctx, p->batch[i], i < marks.len ? marks.ptr[i] : '0');
+        p->ops->told(p->ctx, p->batch[i], i < marks.len ? marks.ptr[i] : rest);
     if (!TAILQ_EMPTY(&p->waiting))
         wake(p, 0.);
 }
@@ -120,8 +120,10 @@ void pump_answered(struct pump *p, enum err e, struct span marks)
     p->sent = false;
     if (p->n == 0) // was given up by pump_lost()
         wake(p, 0.);
-    else if (e == OK || e == ERR_LOST)
-        tell(p, e == OK ? marks : (struct span){0});
+    else if (e == OK)
+        tell(p, marks, '0');
+    else if (e == ERR_LOST)
+        tell(p, (struct span){0}, PUMP_MAYBE);
     else
         wake(p, backoff_delay(++p->failures, 0.05, 2., 0.02));
 }
@@ -130,14 +132,20 @@ void pump_lost(struct pump *p)
 {
     struct pump_list all = TAILQ_HEAD_INITIALIZER(all);
     struct pump_item *item;
-    for (size_t i = 0; i < p->n; i++)
-        TAILQ_INSERT_TAIL(&all, p->batch[i], link);
+    size_t n = p->n;
     p->n = 0;
     TAILQ_CONCAT(&all, &p->waiting, link);
+    for (size_t i = 0; i < n; i++)
+        p->ops->told(p->ctx, p->batch[i], PUMP_MAYBE);
     while ((item = TAILQ_FIRST(&all))) {
         TAILQ_REMOVE(&all, item, link);
         p->ops->told(p->ctx, item, '0');
     }
+}
+
+uint64_t pump_number(const struct pump *p)
+{
+    return p->number;
 }
 
 bool pump_idle(const struct pump *p)

@@ -16,6 +16,8 @@
 struct ev_loop;
 struct pump;
 
+#define PUMP_MAYBE '?'
+
 struct pump_item { // embedded in what is sent; it must stay where it is until it is told
     TAILQ_ENTRY(pump_item) link;
 };
@@ -25,7 +27,8 @@ struct pump_ops {
     enum err (*send)(void *ctx, uint64_t number, struct pump_item *const *items, size_t n);
     // The order that items of one request are brought into; NULL: as they came.
     int (*order)(const struct pump_item *a, const struct pump_item *b);
-    // One item is over: `mark` as the script gave it, or '0' when the lease was lost.
+    // One item is over: `mark` as the script gave it, or when the lease was lost '0' for those
+    // that were never sent, PUMP_MAYBE for those of which the answer had not come.
     void (*told)(void *ctx, struct pump_item *item, char mark);
 };
 
@@ -34,10 +37,12 @@ struct pump *pump_new(struct ev_loop *loop, const struct pump_ops *ops, void *ct
 void pump_free(struct pump *p); // NULL is fine; items that were not told are forgotten
 void pump_add(struct pump *p, struct pump_item *item); // never calls back from inside
 // The answer to the request under way. OK: `marks` has a character an item. ERR_LOST: each is
-// told '0'. Anything else: the same request goes out again after a moment.
+// told PUMP_MAYBE, for an earlier try may have done it. Anything else: the same request goes
+// out again after a moment.
 void pump_answered(struct pump *p, enum err e, struct span marks);
-// The lease was lost: every item is told '0' now, and an answer under way will be ignored, for
+// The lease was lost: every item is told now, and an answer under way will be ignored, for
 // what was said under one incarnation must not be said again under the next.
 void pump_lost(struct pump *p);
-bool pump_idle(const struct pump *p); // nothing waits, nothing is under way
+uint64_t pump_number(const struct pump *p); // of the request under way, or of the last one
+bool pump_idle(const struct pump *p);       // nothing waits, nothing is under way
 #endif

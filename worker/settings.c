@@ -1,18 +1,16 @@
 // settings.c - see settings.h. The table is what --help shows.
 #include "worker/settings.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "broker/job.h"
 #include "broker/limit.h"
-#include "common/file.h"
+#include "broker/request.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "worker/worker.h"
 
-#define MAX_KEY      4096
 #define DEFAULT_BASE "https://generativelanguage.googleapis.com"
 
 static void fill_table(struct settings *s, struct opt *table, size_t room)
@@ -20,9 +18,11 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
     const struct opt all[] = {
         {.type = OPT_GROUP, .help = "Where work comes from"},
         {"redis", 0, OPT_STR, &s->redis, "URL", "redis://127.0.0.1:6379/0",
-         "GENFARM_REDIS_URL,REDIS_URL", "the server (redis://, rediss://, unix://)", 0, 0},
+         "GENFARM_REDIS_URL,REDIS_URL",
+         "the server (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://)", 0,
+         0},
         {"redis-ca", 0, OPT_STR, &s->ca_file, "FILE", NULL, NULL,
-         "certificates to trust for rediss:// (the system's)", 0, 0},
+         "certificates to trust over TLS (the system's)", 0, 0},
         {"queue", 0, OPT_STRS, &s->queues, "NAME", NULL, "GENFARM_QUEUE",
          "work on this queue (default: default); may be given several times", 0, 0},
         {.type = OPT_GROUP, .help = "How much"},
@@ -90,47 +90,19 @@ void settings_help(FILE *out)
 // --- The key
 // -------------------------------------------------------------------------------------
 
-static enum err key_from_file(struct settings *s, struct buf *why)
-{
-    struct buf file = {.max = MAX_KEY};
-    enum err e = file_read(s->key_file, &file);
-    struct span key = text_trim(buf_span(&file));
-    if (e != OK)
-        buf_addf(why, "--api-key-file %s: %s", s->key_file, strerror(errno));
-    else if (key.len == 0)
-        buf_addf(why, "--api-key-file %s: the file is empty", s->key_file);
-    buf_add(&s->key, key);
-    if (file.ptr)
-        explicit_bzero(file.ptr, file.cap);
-    buf_free(&file);
-    return e != OK ? e : key.len ? OK : ERR_MISSING;
-}
-
 static enum err read_key(struct settings *s, struct buf *why)
 {
-    const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
-    if (s->key_file)
-        return key_from_file(s, why);
-    const char *key = google && *google ? google : gemini;
-    if (key)
-        buf_add(&s->key, text_trim(span_of(key)));
-    if (s->key.len > 0)
-        return OK;
-    buf_addf(why,
-             "no Gemini key: set GOOGLE_API_KEY or GEMINI_API_KEY, or give --api-key-file");
-    return ERR_MISSING;
-}
-
-// A key goes into a header: anything but printable ASCII would end it.
-static enum err check_key(const struct settings *s, struct buf *why)
-{
-    for (size_t i = 0; i < s->key.len; i++)
-        if (s->key.ptr[i] < 0x21 || s->key.ptr[i] > 0x7e) {
-            buf_addf(why, "the Gemini key has a character no key can have (at position %zu)",
-                     i + 1);
-            return ERR_RANGE;
-        }
-    return OK;
+    struct buf reason = {.max = 1024};
+    enum err e = secret_read(&s->key, s->key_file, request_key_names, &reason);
+    if (e != OK && s->key_file)
+        buf_addf(why, "--api-key-file %s", buf_str(&reason));
+    else if (e == ERR_MISSING)
+        buf_addf(why, "no Gemini key: set GOOGLE_API_KEY or GEMINI_API_KEY, or give "
+                      "--api-key-file");
+    else if (e != OK)
+        buf_addf(why, "GOOGLE_API_KEY or GEMINI_API_KEY: %s", buf_str(&reason));
+    buf_free(&reason);
+    return e;
 }
 
 // --- The rest
@@ -215,7 +187,7 @@ enum err settings_read(struct settings *s, int argc, char *const argv[], struct 
 {
     struct opt table[TABLE];
     struct opt_strs words = {0};
-    *s = (struct settings){.key = {.max = MAX_KEY}, .limit_spec = {.max = 1024}};
+    *s = (struct settings){.key = {.max = SECRET_MAX}, .limit_spec = {.max = 1024}};
     fill_table(s, table, sizeof table);
     if (opt_read(table, argc, argv, &words, why) != OK)
         return ERR_FORMAT;
@@ -226,16 +198,12 @@ enum err settings_read(struct settings *s, int argc, char *const argv[], struct 
         return ERR_FORMAT;
     }
     enum err e = interpret(s, why);
-    if (e == OK)
-        e = read_key(s, why);
-    return e == OK ? check_key(s, why) : e;
+    return e == OK ? read_key(s, why) : e;
 }
 
 void settings_free(struct settings *s)
 {
     redis_url_free(&s->url);
-    if (s->key.ptr)
-        explicit_bzero(s->key.ptr, s->key.cap);
-    buf_free(&s->key);
+    secret_free(&s->key);
     buf_free(&s->limit_spec);
 }

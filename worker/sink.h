@@ -41,8 +41,9 @@ struct sink_ops {
     enum err (*lookup)(struct sink *s, const struct sink_item *item, sink_done *done,
                        void *ctx);
     enum err (*store)(struct sink *s, const struct sink_item *item, sink_done *done, void *ctx);
-    // How many of `want` calls may begin, when `busy` are under way already.
-    unsigned (*room)(struct sink *s, unsigned busy, unsigned want);
+    // How many of `want` calls may begin, when `busy` are under way already. `why` gets a
+    // sentence when there is none that those under way, or a reader, will make free.
+    unsigned (*room)(struct sink *s, unsigned busy, unsigned want, struct buf *why);
     void (*place)(struct sink *s, struct buf *out, const struct sink_item *item); // event.sink
     void (*free)(struct sink *s);
 };
@@ -61,11 +62,12 @@ struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, uint64_t max_
 // --- The record
 // ----------------------------------------------------------------------------------
 
-struct record {        // spans borrowed
-    struct span nonce; // of the batch, 16 bytes
-    uint32_t digest;   // of the input
-    struct span event; // event_encode() of the completed event
-    struct span text;  // whole, where the event's is cut
+struct record {          // spans borrowed
+    struct span nonce;   // of the batch, 16 bytes
+    struct span call_id; // of the call that made the images
+    uint32_t digest;     // of the input
+    struct span event;   // event_encode() of the completed event
+    struct span text;    // whole, where the event's is cut
 };
 void record_encode(struct buf *out, const struct record *r);
 MUST_USE enum err record_decode(struct record *r, struct span bytes);

@@ -16,9 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/digest.h"
 #include "common/file.h"
-#include "worker/pool.h"
+#include "common/pool.h"
+#include "worker/room.h"
 #include "worker/sink.h"
 #include "worker/spool.h"
 
@@ -26,11 +28,15 @@
 #define MAX_RECORD (4u << 20) // bytes
 #define TAG        8          // random bytes in front of a record
 #define MAX_TRIES  3          // at replacing a record of another batch
+#define LOOK_MS    1000       // that what was seen of the file system holds
 
 struct sink_dir {
     struct sink base;
     struct pool *pool;
     char *path;
+    struct room room;  // as last seen
+    int64_t looked_ms; // when that was
+    bool looking;      // a look that was asked for is under way
 };
 
 struct job { // one store or lookup, on its way through the pool
@@ -41,8 +47,16 @@ struct job { // one store or lookup, on its way through the pool
     void *ctx;
     struct buf folder, record_path, found, why;
     uint8_t tag[TAG];
+    bool linked;      // our record is there: whoever finds it names the images
+    struct room room; // as it was at the end
     enum err err;
     struct event event; // of `found`; its spans point there
+};
+
+struct look { // at the file system
+    struct pool_task task;
+    struct sink_dir *sink;
+    struct room room;
 };
 
 // --- Paths -----------------------------------------------------------------------------------
@@ -68,9 +82,7 @@ static enum err fail(struct job *j, enum err e, const char *what)
 {
     int cause = errno;
     buf_clear(&j->why);
-    buf_addf(&j->why, "%s: %s: %s", buf_str(&j->folder), what,
-             cause ? strerror(cause) : err_text(e));
-    return e;
+    return file_explain(&j->why, e, cause, buf_str(&j->folder), what);
 }
 
 static enum err sync_dir(const struct job *j, const char *name)
@@ -120,25 +132,42 @@ static bool name_ok(struct span path)
            !memchr(path.ptr + 7, '/', path.len - 7);
 }
 
+// ERR_MISSING: it is nowhere.
+static enum err settle_image(struct job *j, const char *from, const struct event_image *im)
+{
+    struct buf to;
+    final_path(j, im->path, &to);
+    enum err e = to.err                                ? to.err
+                 : rename(from, buf_str(&to)) == 0     ? OK
+                 : errno == ENOENT && is_there(j, im)  ? OK // it was moved before
+                 : errno == ENOENT || errno == ENOTDIR ? ERR_MISSING
+                                                       : file_err(errno);
+    int cause = errno;
+    buf_clear(&j->why);
+    if (e != OK)
+        file_explain(&j->why, e, cause, buf_str(&to), "cannot name the image");
+    buf_free(&to);
+    return e;
+}
+
 // Moves the images of the record in `found` to their names, where that was not done.
+// ERR_MISSING: the record is of no use; others: it cannot be done now.
 static enum err settle_images(struct job *j)
 {
     const uint8_t *tag = (const uint8_t *)j->found.ptr;
     for (unsigned i = 0; i < j->event.n_images; i++) {
         const struct event_image *im = &j->event.images[i];
-        struct buf from, to;
+        struct buf from;
         if (!name_ok(im->path))
             return ERR_MISSING;
         temp_path(j, tag, i, &from);
-        final_path(j, im->path, &to);
-        bool ok = !from.err && !to.err &&
-                  (rename(buf_str(&from), buf_str(&to)) == 0 || is_there(j, im));
+        enum err e = from.err ? from.err : settle_image(j, buf_str(&from), im);
         buf_free(&from);
-        buf_free(&to);
-        if (!ok)
-            return ERR_MISSING;
+        if (e != OK)
+            return e;
     }
-    return sync_dir(j, "images");
+    enum err e = sync_dir(j, "images");
+    return e == OK ? OK : fail(j, e, "cannot sync images/");
 }
 
 // Whether the record in `found` is of this batch and input.
@@ -171,9 +200,7 @@ static enum err link_images(struct job *j)
     for (unsigned i = 0; e == OK && i < j->item.n_images; i++) {
         struct buf temp;
         temp_path(j, j->tag, i, &temp);
-        e = temp.err ? temp.err : spool_sync(j->item.images[i].spool);
-        if (e == OK)
-            e = spool_link(j->item.images[i].spool, buf_str(&temp));
+        e = temp.err ? temp.err : spool_link(j->item.images[i].spool, buf_str(&temp));
         buf_free(&temp);
     }
     return e == OK ? OK : fail(j, e, "cannot save the image");
@@ -210,12 +237,16 @@ static enum err write_record(struct job *j, struct buf *temp)
 static enum err link_record(struct job *j, const char *temp)
 {
     for (unsigned i = 0; i < MAX_TRIES; i++) {
-        if (link(temp, buf_str(&j->record_path)) == 0)
+        j->linked = link(temp, buf_str(&j->record_path)) == 0;
+        if (j->linked)
             return OK;
         if (errno != EEXIST)
             return file_err(errno);
-        if (find(j) == OK && same_job(j) && settle_images(j) == OK)
-            return ERR_EXISTS;
+        enum err e = find(j);
+        if (e == OK)
+            e = same_job(j) ? settle_images(j) : ERR_MISSING;
+        if (e != ERR_MISSING && e != ERR_TOOBIG)
+            return e == OK ? ERR_EXISTS : e;
         unlink(buf_str(&j->record_path)); // of another batch, or not whole
     }
     return ERR_IO;
@@ -227,11 +258,13 @@ static enum err keep_record(struct job *j)
     enum err e = write_record(j, &temp);
     if (e == OK)
         e = link_record(j, buf_str(&temp));
+    int cause = errno;
     unlink(buf_str(&temp));
+    errno = cause;
     buf_free(&temp);
     if (e == OK)
         e = sync_dir(j, ".records");
-    return e == OK || e == ERR_EXISTS ? e : fail(j, e, "cannot save the record");
+    return e == OK || e == ERR_EXISTS || j->why.len ? e : fail(j, e, "cannot save the record");
 }
 
 static void store_work(struct pool_task *t)
@@ -247,14 +280,15 @@ static void store_work(struct pool_task *t)
         j->err = find(j);
         if (j->err == OK)
             j->err = settle_images(j);
-        if (j->err != OK)
-            fail(j, j->err = ERR_IO, "cannot name the images");
+        if (j->err != OK && j->why.len == 0)
+            fail(j, j->err, "cannot name the images");
         buf_clear(&j->found); // ours: there is nothing to adopt
-    } else {
+    } else if (!j->linked) {
         unlink_images(j);
     }
     if (j->err == ERR_EXISTS)
         j->err = OK;
+    room_look(&j->room, j->sink->path);
 }
 
 static void lookup_work(struct pool_task *t)
@@ -277,10 +311,20 @@ static void job_free(struct job *j)
     free(j);
 }
 
+static void take_look(struct sink_dir *d, const struct room *r)
+{
+    uint64_t worst = d->room.worst;
+    d->room = *r;
+    d->room.worst = worst;
+    d->looked_ms = clock_mono_ms();
+}
+
 static void job_done(struct pool_task *t)
 {
     struct job *j = (struct job *)t;
     struct span record = buf_span(&j->found);
+    if (j->room.known)
+        take_look(j->sink, &j->room);
     if (j->err == OK && record.len > TAG)
         record = (struct span){record.ptr + TAG, record.len - TAG};
     else
@@ -299,6 +343,8 @@ static enum err begin(struct sink *s, const struct sink_item *item, sink_done *d
     j->task = (struct pool_task){.work = work, .done = job_done};
     j->sink = d;
     j->item = *item;
+    for (unsigned i = 0; i < item->n_images; i++)
+        room_saw_image(&d->room, item->images[i].bytes);
     j->done = done;
     j->ctx = ctx;
     j->folder.max = j->record_path.max = MAX_PATH;
@@ -329,10 +375,42 @@ static enum err dir_store(struct sink *s, const struct sink_item *item, sink_don
     return begin(s, item, done, ctx, store_work);
 }
 
-static unsigned dir_room(struct sink *s, unsigned busy, unsigned want)
+static void look_work(struct pool_task *t)
 {
-    (void)s, (void)busy;
-    return want;
+    struct look *l = (struct look *)t;
+    room_look(&l->room, l->sink->path);
+}
+
+static void look_done(struct pool_task *t)
+{
+    struct look *l = (struct look *)t;
+    l->sink->looking = false;
+    take_look(l->sink, &l->room);
+    free(l);
+}
+
+// A look may hang for as long as a file system does: it is taken on a thread, and what was seen
+// last holds meanwhile.
+static void look_again(struct sink_dir *d)
+{
+    struct look *l =
+        d->looking || clock_mono_ms() - d->looked_ms < LOOK_MS ? NULL : calloc(1, sizeof *l);
+    if (!l)
+        return;
+    *l = (struct look){{.work = look_work, .done = look_done}, d, d->room};
+    d->looking = true;
+    pool_add(d->pool, &l->task);
+}
+
+static unsigned dir_room(struct sink *s, unsigned busy, unsigned want, struct buf *why)
+{
+    struct sink_dir *d = (struct sink_dir *)s;
+    look_again(d);
+    unsigned n = room_for(&d->room, busy, want);
+    if (n == 0 && busy == 0)
+        buf_addf(why, "%s: no room for more images: %.1f MB are left; free some room there",
+                 d->path, (double)d->room.of.free / 1e6);
+    return n;
 }
 
 static void dir_place(struct sink *s, struct buf *out, const struct sink_item *item)
@@ -361,5 +439,7 @@ struct sink *sink_dir_new(struct pool *pool, const char *path)
         free(d);
         return NULL;
     }
+    room_look(&d->room, d->path);
+    d->looked_ms = clock_mono_ms();
     return &d->base;
 }

@@ -155,8 +155,9 @@ static enum err redis_lookup(struct sink *s, const struct sink_item *item, sink_
     return e;
 }
 
-static unsigned redis_room(struct sink *s, unsigned busy, unsigned want)
+static unsigned redis_room(struct sink *s, unsigned busy, unsigned want, struct buf *why)
 {
+    (void)why;
     struct sink_redis *r = (struct sink_redis *)s;
     int64_t left = r->max - r->stored - (int64_t)busy * r->worst;
     if (left < r->worst)

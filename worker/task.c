@@ -6,20 +6,23 @@
 
 #include "broker/limit.h"
 #include "common/clock.h"
+#include "common/digest.h"
 #include "common/log.h"
 #include "worker/lease.h"
 #include "worker/provider.h"
 #include "worker/sink.h"
 #include "worker/task_private.h"
 
-#define CALL_S    180.0 // one call
-#define CALL_4K_S 600.0
+#define CALL_S         180.0 // one call
+#define CALL_4K_S      600.0
+#define BUDGET_WAIT_MS 1000 // until it is asked again whether the budget has room
 
 // --- Coming into being
 // -------------------------------------------------------------------------
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents);
 static void on_open(struct gate_pass *p, int64_t slot_us);
+static void on_shut(struct gate_pass *p, double seconds);
 
 static bool copy(struct buf *to, struct span from)
 {
@@ -64,6 +67,7 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
     t->total = c->total;
     t->digest = digest_of_input(c->input);
     t->pass.open = on_open;
+    t->pass.shut = on_shut;
     ev_init(&t->timer, on_timer);
     t->timer.data = t;
     buf_add(&lane_model, c->lane);
@@ -86,11 +90,14 @@ void task_free(struct task *t)
 {
     struct buf *all[] = {&t->batch, &t->nonce, &t->input, &t->id, &t->invalid};
     ev_timer_stop(t->host->loop, &t->timer);
-    if (t->gate)
+    if (t->gate) {
         gate_leave(t->gate, &t->pass);
+        gate_end(t->gate, &t->pass, NULL);
+    }
     if (t->call)
         t->host->provider->ops->cancel(t->host->provider, t->call);
     parcel_free(t->parcel);
+    task_report_free(t);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         buf_free(all[i]);
     for (unsigned i = 0; i < QUEUE_MAX_EVENTS; i++)
@@ -179,6 +186,8 @@ void task_go(struct task *t)
         return;
     }
     t->state = TASK_GATE;
+    t->pass.takes = task_estimate(t);
+    t->worst = task_worst(t);
     gate_enter(t->gate, &t->pass);
 }
 
@@ -188,6 +197,14 @@ static void on_open(struct gate_pass *p, int64_t slot_us)
     t->slot_us = slot_us;
     t->state = TASK_MARKING;
     pump_add(t->host->marks, &t->mark);
+}
+
+static void on_shut(struct gate_pass *p, double seconds)
+{
+    struct task *t = (struct task *)((char *)p - offsetof(struct task, pass));
+    t->state = TASK_PARKED;
+    task_release(t);
+    task_timer(t, seconds);
 }
 
 static double call_seconds(const struct task *t)
@@ -202,24 +219,38 @@ static void call_now(struct task *t)
 {
     const struct task_host *h = t->host;
     t->state = TASK_CALLING;
+    random_bytes(t->call_id, sizeof t->call_id);
+    t->sent_us = clock_boot_us();
     if (lease_holds(h->lease) && h->provider->ops->start(h->provider, &t->job, call_seconds(t),
                                                          task_result, t, &t->call) == OK)
         return;
-    gate_missed(t->gate);
+    gate_end(t->gate, &t->pass, NULL);
     task_release(t);
     task_say(t, QUEUE_REQUEUE, 1000);
+}
+
+// Too late for its slot, which is forfeit.
+static void enter_again(struct task *t)
+{
+    gate_end(t->gate, &t->pass, NULL);
+    t->state = TASK_GATE;
+    gate_enter(t->gate, &t->pass);
 }
 
 void task_marked(struct task *t, char mark)
 {
     int64_t now = clock_boot_us();
-    if (mark != '1' || t->lost) { // no longer ours: cancelled, or the lease was lost
-        gate_missed(t->gate);
+    if (mark == 'b' && !t->lost) { // waits for calls under way, or for a larger budget
+        gate_end(t->gate, &t->pass, NULL);
+        task_release(t);
+        task_say(t, QUEUE_REQUEUE, BUDGET_WAIT_MS);
+    } else if ((mark != '1' && mark != 'r') ||
+               t->lost) { // no longer ours: cancelled, or the lease was lost
+        gate_end(t->gate, &t->pass, NULL);
         task_release(t);
         task_gone(t);
     } else if (t->slot_us && now > t->slot_us + LIMIT_SLACK_US) {
-        t->state = TASK_GATE; // too late for this slot: it is forfeit
-        gate_enter(t->gate, &t->pass);
+        enter_again(t);
     } else if (t->slot_us && now < t->slot_us) {
         t->state = TASK_SLOT;
         task_timer(t, (double)(t->slot_us - now) / 1e6);
@@ -241,12 +272,10 @@ static void next_try(struct task *t)
 
 static void slot_time(struct task *t)
 {
-    if (clock_boot_us() > t->slot_us + LIMIT_SLACK_US) {
-        t->state = TASK_GATE;
-        gate_enter(t->gate, &t->pass);
-    } else {
+    if (clock_boot_us() > t->slot_us + LIMIT_SLACK_US)
+        enter_again(t);
+    else
         call_now(t);
-    }
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -256,6 +285,8 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     switch (t->state) {
     case TASK_SLOT: slot_time(t); break;
     case TASK_STORE_WAIT: task_store(t); break;
+    case TASK_PARKED: want_slot(t); break;
+    case TASK_REPORTING: task_report_again(t); break;
     case TASK_WAITING:
         t->rested = true;
         if (t->noted)
@@ -278,86 +309,19 @@ void task_settled(struct task *t, char mark)
         next_try(t);
 }
 
-// --- From outside
-// ----------------------------------------------------------------------------------
-
-static void give_back(struct task *t)
-{
-    gate_leave(t->gate, &t->pass);
-    task_release(t);
-    task_say(t, QUEUE_REQUEUE, 0);
-}
-
-void task_drain(struct task *t)
-{
-    if (t->state == TASK_BACKLOG || t->state == TASK_GATE) {
-        give_back(t);
-    } else if (t->state == TASK_WAITING && t->noted) {
-        double left = ev_timer_remaining(t->host->loop, &t->timer);
-        ev_timer_stop(t->host->loop, &t->timer);
-        task_say(t, QUEUE_REQUEUE, left > 0 ? (int64_t)(left * 1000) : 0);
-    } else if (t->state == TASK_WAITING) {
-        t->rested = true; // goes back as soon as the note is over
-    }
-}
-
-static void cancelled(struct task *t, bool sent)
-{
-    struct event e = task_event(t, EVENT_CANCELLED);
-    if (sent) {
-        struct event u = task_event(t, EVENT_UNKNOWN);
-        u.code = CODE_CANCELLED;
-        u.message = SPAN("cancelled while the call was under way");
-        u.policy = SPAN("fail");
-        t->say.figures.unknown++;
-        task_add_event(t, &u);
-    }
-    task_add_event(t, &e);
-    task_say(t, QUEUE_CANCELLED, 0);
-}
-
-void task_abort(struct task *t)
-{
-    bool sent = false;
-    switch (t->state) {
-    case TASK_CALLING:
-        sent = t->host->provider->ops->cancel(t->host->provider, t->call);
-        t->call = NULL;
-        gate_missed(t->gate);
-        break;
-    case TASK_WAITING:
-        if (!t->noted)
-            return;
-        break;
-    case TASK_BACKLOG:
-    case TASK_GATE: gate_leave(t->gate, &t->pass); break;
-    default:
-        return; // it ends by itself: images in hand are stored, the settle finds it cancelled
-    }
-    ev_timer_stop(t->host->loop, &t->timer);
-    task_release(t);
-    cancelled(t, sent);
-}
-
-void task_lost(struct task *t)
-{
-    t->lost = true;
-    switch (t->state) {
-    case TASK_CALLING:
-    case TASK_CHECKING:
-    case TASK_STORING:
-    case TASK_STORE_WAIT:
-    case TASK_LOOKUP: return; // ends when that has: what was paid for is stored
-    default: break;
-    }
-    gate_leave(t->gate, &t->pass);
-    task_release(t);
-    task_gone(t);
-}
-
 struct span task_batch(const struct task *t)
 {
     return buf_span(&t->batch);
+}
+
+struct queue_field task_field(const struct task *t)
+{
+    return t->field;
+}
+
+bool task_is_lost(const struct task *t)
+{
+    return t->lost;
 }
 
 bool task_in_flight(const struct task *t)

@@ -25,6 +25,7 @@ struct lease;
 struct pool;
 struct provider;
 struct sink;
+struct storage;
 struct task;
 
 #include "common/image.h"
@@ -35,6 +36,7 @@ struct task_host { // what tasks need of their worker; one for all of them
     struct lease *lease;
     struct provider *provider;
     struct sink *sink;
+    struct storage *storage;
     struct pool *pool;
     struct gates *gates;
     const struct catalogue *catalogue;
@@ -61,9 +63,11 @@ void task_go(struct task *t);    // it has a slot now
 void task_drain(struct task *t); // give it back unless its call is under way
 void task_abort(struct task *t); // its batch was cancelled: ends a call under way as unknown
 void task_lost(struct task *t);  // the lease is gone: nothing may be settled; a call in flight
-                                // ends and is stored, for the next worker to find
-void task_free(struct task *t); // without a word to anyone, at the end of the process
+                                 // ends and is stored, for the next worker to find
+void task_free(struct task *t);  // without a word to anyone, at the end of the process
 struct span task_batch(const struct task *t);
+struct queue_field task_field(const struct task *t);
+bool task_is_lost(const struct task *t); // its lease is gone
 bool task_in_flight(const struct task *t);
 
 // What the pumps of `h` are made with.

@@ -8,6 +8,7 @@
 #include "broker/job.h"
 #include "worker/parcel.h"
 #include "worker/pump.h"
+#include "worker/sink.h"
 #include "worker/task.h"
 #include "worker/tasks.h"
 
@@ -16,6 +17,7 @@ enum task_state {
     TASK_LOOKUP,   // is it stored already?
     TASK_BACKLOG,  // wants a concurrency slot
     TASK_GATE,     // wants a send slot
+    TASK_PARKED,   // its group is closed for a while
     TASK_MARKING,  // is being marked as sent
     TASK_SLOT,     // waits for its send slot's time
     TASK_CALLING,  //
@@ -23,6 +25,7 @@ enum task_state {
     TASK_STORING,
     TASK_STORE_WAIT, // storing failed; again soon
     TASK_WAITING,    // for its next try
+    TASK_REPORTING,  // a call that no settle counts
     TASK_SETTLING,
 };
 
@@ -42,12 +45,16 @@ struct task {
     double expires;                     // clock_wall_ms() / 1000 of its deadline; 0: none
     struct gate *gate;
     struct gate_pass pass;
-    int64_t slot_us;
+    int64_t slot_us, sent_us; // clock_boot_us(): its send slot; when the call was made
     ev_timer timer;
     struct provider_call *call;
     struct parcel *parcel;
     unsigned store_tries; // that failed
     int64_t cost_micro;   // of the call whose images are in hand
+    int64_t worst,
+        reserved;       // millionths of USD: what a call may cost; kept in the budget for it
+    uint8_t call_id[8]; // of that one, or of the call under way: random
+    struct task_report *report; // under way, or NULL
     struct pump_item mark, settle;
     struct { // what the next settle says
         enum queue_op op;
@@ -70,6 +77,19 @@ void task_add_encoded(struct task *t, struct span event);
 // Sends what was gathered. WAITING is entered for QUEUE_NOTE, SETTLING else.
 void task_say(struct task *t, enum queue_op op, int64_t delay_ms);
 
+// --- task_report.c: calls that no settle counts
+// ---------------------------------------------
+
+// The settle of our own call was refused, or may have been: the call is counted apart, then the
+// task ends. `number`: of the settle that may have counted it; 0: none.
+void task_unsettled(struct task *t, uint64_t number);
+// The call that made this record is counted, unless it was; then `then` goes on.
+void task_adopt(struct task *t, const struct record *r, const struct event *e,
+                void (*then)(struct task *t));
+bool task_costs(const struct queue_figures *f); // anything, that is to be counted once
+void task_report_again(struct task *t);
+void task_report_free(struct task *t);
+
 // --- task_result.c: what becomes of an answer
 // --------------------------------------------------
 
@@ -78,6 +98,8 @@ void task_found(struct task *t, struct span record);    // it was stored before
 void task_failed(struct task *t, enum code code, struct span reason, struct span message,
                  bool retryable);
 void task_store(struct task *t);
+int64_t task_worst(const struct task *t); // what its call may cost, millionths of USD
+struct limit_units task_estimate(const struct task *t); // what its call will take
 
 // --- task.c
 // --------------------------------------------------------------------------------------

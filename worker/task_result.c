@@ -7,13 +7,15 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "worker/provider.h"
+#include "worker/storage.h"
 #include "worker/task_private.h"
 
 #define BASE_S       1.0  // of the backoff
 #define CAP_S        60.0 //
 #define SHORT_S      20.0 // waits up to here stay in this process
 #define MAX_ATTEMPTS 5    // unless the job says otherwise
-#define STORE_CAP_S  10.0
+#define STORE_CAP_S  2.0
+#define STORE_TRIES  2    // that fail before it is told
 #define MAX_MESSAGE  1000 // bytes of the provider's words that are kept
 
 static void cut(struct span *s)
@@ -59,6 +61,33 @@ static int64_t cost_of(const struct task *t, const struct provider_result *r)
     if (!m || !r->has_usage || model_cost(m, t->job.lane, &u, &micro) != OK)
         return 0; // not known: the catalogue has no price for it
     return micro;
+}
+
+// Source: Gemini API, token counting: about four characters a token.
+struct limit_units task_estimate(const struct task *t)
+{
+    const struct model *m = catalogue_find(t->host->catalogue, t->job.model);
+    struct limit_units u = {.images = 1, .tokens = (int64_t)t->input.len / 4};
+    if (m && model_estimate(m, &t->job, t->input.len, &u.micro) != OK)
+        u.micro = 0;
+    return u;
+}
+
+int64_t task_worst(const struct task *t)
+{
+    const struct model *m = catalogue_find(t->host->catalogue, t->job.model);
+    int64_t micro = 0;
+    return m && model_worst(m, &t->job, t->input.len, &micro) == OK ? micro : 0;
+}
+
+static void end_at_gate(struct task *t, const struct provider_result *r, int64_t cost)
+{
+    struct gate_outcome o = {.sent_us = t->sent_us,
+                             .went_well = r->code == CODE_OK,
+                             .took = {r->n_images, r->input_tokens, cost}};
+    if (r->unknown)
+        o.took = t->pass.takes; // as reckoned, for all we know
+    gate_end(t->gate, &t->pass, r->sent ? &o : NULL);
 }
 
 static uint32_t u32(int64_t v)
@@ -116,8 +145,10 @@ static void cool_down(struct task *t, const struct provider_result *r)
 {
     if (t->ticket.limited < UINT16_MAX)
         t->ticket.limited++;
-    double seconds = backoff_delay(t->ticket.limited, BASE_S, CAP_S, r->delay_floor);
-    gate_cool(t->gate, seconds);
+    bool told = r->delay_floor > 0; // a capacity that is short knows no time
+    double seconds =
+        told ? r->delay_floor : backoff_delay(t->ticket.limited, BASE_S, CAP_S, 0.);
+    gate_refused(t->gate, seconds, t->sent_us, told);
     t->say.figures.retries++;
     wait_or_return(t, seconds + backoff_delay(1, 0.5, 0.5, 0.));
 }
@@ -167,6 +198,8 @@ static void no_image(struct task *t, const struct provider_result *r)
         block(t, r);
         return;
     }
+    if (r->code == CODE_OVERLOADED)
+        gate_refused(t->gate, 0, t->sent_us, false);
     if (t->ticket.attempts < UINT8_MAX)
         t->ticket.attempts++;
     if (may_retry(t, r))
@@ -178,29 +211,81 @@ static void no_image(struct task *t, const struct provider_result *r)
 // --- Images
 // --------------------------------------------------------------------------------------
 
-static void on_stored(void *ctx, enum err e, struct span event, bool adopted, struct span why)
+static void completed(struct task *t)
+{
+    task_say(t, QUEUE_COMPLETED, 0);
+}
+
+// The event to settle with, and what is counted of its images.
+static void add_completed(struct task *t, struct event *e)
+{
+    e->run = t->ticket.run;
+    t->say.figures.images = (uint16_t)e->n_images;
+    for (unsigned i = 0; i < e->n_images; i++)
+        t->say.figures.bytes += u32((int64_t)e->images[i].bytes);
+    task_add_event(t, e);
+}
+
+// `e`: what another one stored first; NULL: ours is stored.
+static void stored(struct task *t, const struct record *r, struct event *e)
+{
+    struct parcel *p = t->parcel; // `r` lives in it
+    if (t->store_tries > 0)
+        t->host->stuck--;
+    t->store_tries = 0;
+    t->parcel = NULL;
+    if (e) {
+        log_warn("stored before", "batch=%s index=%u", buf_str(&t->batch), t->ticket.index);
+        add_completed(t, e);
+        task_adopt(t, r, e, completed);
+    } else {
+        t->say.figures.images = (uint16_t)(t->say.figures.images + parcel_images(p));
+        t->say.figures.bytes += u32((int64_t)parcel_bytes(p));
+        task_add_encoded(t, r->event);
+        completed(t);
+    }
+    parcel_free(p);
+}
+
+// Redis being away is no trouble of the storage: it is waited for in any case.
+static bool is_away(enum err e)
+{
+    return e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY || e == ERR_LOST;
+}
+
+static void not_stored(struct task *t, enum err e, struct span why)
+{
+    if (t->store_tries++ == 0) {
+        t->host->stuck++;
+        log_error("cannot store an image", "batch=%s index=%u why=\"%.*s\"", buf_str(&t->batch),
+                  t->ticket.index, (int)why.len, why.ptr);
+    }
+    if (t->store_tries >= STORE_TRIES && !is_away(e))
+        storage_fails(t->host->storage, why);
+    t->state = TASK_STORE_WAIT;
+    task_timer(t, backoff_delay(t->store_tries, 0.5, STORE_CAP_S, 0.2));
+}
+
+// The record is that of our own call: an earlier try stored it, and failed later, or its answer
+// was lost.
+static bool is_ours(const struct task *t, const struct record *r)
+{
+    return span_equal(r->call_id, (struct span){(const char *)t->call_id, sizeof t->call_id});
+}
+
+static void on_stored(void *ctx, enum err e, const struct record *r, bool adopted,
+                      struct span why)
 {
     struct task *t = ctx;
-    if (e == OK) {
-        if (t->store_tries > 0)
-            t->host->stuck--;
-        t->store_tries = 0;
-        t->say.figures.images = (uint16_t)(t->say.figures.images + parcel_images(t->parcel));
-        t->say.figures.bytes += u32((int64_t)parcel_bytes(t->parcel));
-        if (adopted)
-            log_warn("stored before", "batch=%s index=%u", buf_str(&t->batch), t->ticket.index);
-        task_add_encoded(t, event);
-        parcel_free(t->parcel);
-        t->parcel = NULL;
-        task_say(t, QUEUE_COMPLETED, 0);
-        return;
-    }
-    log_error("cannot store an image", "batch=%s index=%u why=" LOGQ, buf_str(&t->batch),
-              t->ticket.index, why.len ? why.ptr : err_text(e));
-    t->state = TASK_STORE_WAIT;
-    if (t->store_tries++ == 0)
-        t->host->stuck++;
-    task_timer(t, backoff_delay(t->store_tries, 0.5, STORE_CAP_S, 0.2));
+    struct event first;
+    if (e == OK && adopted)
+        adopted = !is_ours(t, r);
+    if (e == OK && adopted && event_decode(&first, r->event) != OK)
+        e = ERR_FORMAT;
+    if (e == OK)
+        stored(t, r, adopted ? &first : NULL);
+    else
+        not_stored(t, e, why.len ? why : span_of(err_text(e)));
 }
 
 // An image in hand is never given up for want of room: it stays in its spool until it can be
@@ -212,6 +297,7 @@ void task_store(struct task *t)
                              .batch = buf_span(&t->batch),
                              .nonce = buf_span(&t->nonce),
                              .worker = span_of(t->host->name),
+                             .call_id = {(char *)t->call_id, sizeof t->call_id},
                              .digest = t->digest,
                              .index = t->ticket.index,
                              .total = t->total,
@@ -221,7 +307,7 @@ void task_store(struct task *t)
     t->state = TASK_STORING;
     enum err e = parcel_store(t->parcel, t->host->sink, &l, on_stored, t);
     if (e != OK)
-        on_stored(t, e, SPAN(""), false, SPAN(""));
+        on_stored(t, e, NULL, false, SPAN(""));
 }
 
 static void on_checked(void *ctx, enum err e, struct span why)
@@ -262,7 +348,9 @@ void task_result(void *ctx, struct provider_result *r)
     t->call = NULL;
     task_release(t);
     t->cost_micro = cost_of(t, r);
+    end_at_gate(t, r, t->cost_micro);
     count_usage(t, r, t->cost_micro);
+    t->say.figures.calls += r->sent;
     if (r->retry != RETRY_BLOCK || r->code == CODE_OK)
         unblock(t);
     if (r->code == CODE_OK)
@@ -274,7 +362,7 @@ void task_result(void *ctx, struct provider_result *r)
 // --- Found
 // -----------------------------------------------------------------------------------------
 
-// What an earlier delivery stored but could not settle. Its usage was not counted yet.
+// What an earlier delivery stored but could not settle.
 void task_found(struct task *t, struct span record)
 {
     struct record r;
@@ -285,13 +373,6 @@ void task_found(struct task *t, struct span record)
         t->host->ready(t->host->ctx, t);
         return;
     }
-    e.run = t->ticket.run;
-    t->say.figures.cost_micro = e.cost_micro;
-    t->say.figures.input_tokens = u32(e.input_tokens);
-    t->say.figures.output_tokens = u32(e.output_tokens);
-    t->say.figures.images = (uint16_t)e.n_images;
-    for (unsigned i = 0; i < e.n_images; i++)
-        t->say.figures.bytes += u32((int64_t)e.images[i].bytes);
-    task_add_event(t, &e);
-    task_say(t, QUEUE_COMPLETED, 0);
+    add_completed(t, &e);
+    task_adopt(t, &r, &e, completed);
 }

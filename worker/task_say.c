@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "worker/lease.h"
 #include "worker/task_private.h"
 
@@ -54,7 +55,7 @@ void task_say(struct task *t, enum queue_op op, int64_t delay_ms)
     t->say.delay_ms = delay_ms;
     t->state = op == QUEUE_NOTE ? TASK_WAITING : TASK_SETTLING;
     if (t->lost)
-        task_settled(t, '0');
+        task_unsettled(t, 0);
     else
         pump_add(t->host->settles, &t->settle);
 }
@@ -70,9 +71,18 @@ static int by_batch(const struct pump_item *a, const struct pump_item *b)
     return strcmp(buf_str(&x->batch), buf_str(&y->batch));
 }
 
+// What trying again will hardly mend must be seen.
+static void tell_refused(const struct task_host *h, const char *what, enum err e)
+{
+    if (e != OK && e != ERR_LOST && !err_retryable(e))
+        log_error("the queue refuses", "what=%s code=" LOGQ " why=" LOGQ, what, err_text(e),
+                  redis_why(queue_redis(h->queue)));
+}
+
 static void on_settled(void *ctx, enum err e, struct span marks)
 {
     struct task_host *h = ctx;
+    tell_refused(h, "settle", e);
     if (e == ERR_LOST)
         lease_was_lost(h->lease);
     pump_answered(h->settles, e, marks);
@@ -94,6 +104,8 @@ static enum err send_settles(void *ctx, uint64_t number, struct pump_item *const
                                        .ticket = t->ticket,
                                        .figures = t->say.figures,
                                        .n_events = t->say.n};
+        if (task_costs(&t->say.figures))
+            all[i].call_id = (struct span){(const char *)t->call_id, sizeof t->call_id};
         for (unsigned k = 0; k < t->say.n; k++)
             all[i].events[k] = buf_span(&t->say.events[k]);
     }
@@ -105,8 +117,12 @@ static enum err send_settles(void *ctx, uint64_t number, struct pump_item *const
 
 static void told_settle(void *ctx, struct pump_item *item, char mark)
 {
-    (void)ctx;
+    struct task_host *h = ctx;
     struct task *t = task_of_settle(item);
+    if (mark == '0' || mark == PUMP_MAYBE) {
+        task_unsettled(t, mark == PUMP_MAYBE ? pump_number(h->settles) : 0);
+        return;
+    }
     for (unsigned i = 0; i < t->say.n; i++)
         buf_clear(&t->say.events[i]);
     t->say.n = 0;
@@ -121,6 +137,7 @@ const struct pump_ops task_settle_ops = {send_settles, by_batch, told_settle};
 static void on_marked(void *ctx, enum err e, struct span marks)
 {
     struct task_host *h = ctx;
+    tell_refused(h, "sent marks", e);
     if (e == ERR_LOST)
         lease_was_lost(h->lease);
     pump_answered(h->marks, e, marks);
@@ -128,15 +145,19 @@ static void on_marked(void *ctx, enum err e, struct span marks)
 
 static enum err send_marks(void *ctx, uint64_t number, struct pump_item *const *items, size_t n)
 {
-    (void)number;
     struct task_host *h = ctx;
     struct queue_field *fields = calloc(n, sizeof *fields);
-    if (!fields)
-        return ERR_NOMEM;
-    for (size_t i = 0; i < n; i++)
+    int64_t *worst = calloc(n, sizeof *worst);
+    enum err e = fields && worst ? OK : ERR_NOMEM;
+    for (size_t i = 0; e == OK && i < n; i++) {
         fields[i] = task_of_mark(items[i])->field;
-    enum err e = queue_sent(h->queue, lease_incarnation(h->lease), n, fields, on_marked, h);
+        worst[i] = task_of_mark(items[i])->worst;
+    }
+    if (e == OK)
+        e = queue_sent(h->queue, lease_incarnation(h->lease), number, n, fields, worst,
+                       on_marked, h);
     free(fields);
+    free(worst);
     return e;
 }
 

@@ -98,12 +98,20 @@ void tasks_each(struct tasks *s, void (*act)(struct task *t))
     }
 }
 
-void tasks_abort(struct tasks *s, struct span batch)
+struct task *tasks_next(const struct tasks *s, const struct task *after)
 {
-    struct task_links *l = TAILQ_FIRST(&s->all), *next;
-    for (; l; l = next) {
-        next = TAILQ_NEXT(l, all);
-        if (span_equal(task_batch(task_of(l)), batch))
-            task_abort(task_of(l));
+    struct task_links *l =
+        after ? TAILQ_NEXT((const struct task_links *)after, all) : TAILQ_FIRST(&s->all);
+    return l ? task_of(l) : NULL;
+}
+
+struct task *tasks_find(const struct tasks *s, struct queue_field f)
+{
+    struct task *t = NULL;
+    while ((t = tasks_next(s, t))) {
+        struct queue_field is = task_field(t);
+        if (is.seq == f.seq && is.slot == f.slot && !task_is_lost(t))
+            return t;
     }
+    return NULL;
 }

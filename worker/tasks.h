@@ -4,7 +4,7 @@
 
 #include <sys/queue.h>
 
-#include "common/buf.h"
+#include "broker/queue.h"
 
 struct task;
 
@@ -31,5 +31,7 @@ unsigned tasks_count(const struct tasks *s);
 unsigned tasks_in_flight(const struct tasks *s); // that hold a slot
 unsigned tasks_claimed(const struct tasks *s);   // that hold a slot or wait for one
 void tasks_each(struct tasks *s, void (*act)(struct task *t)); // which may end the task
-void tasks_abort(struct tasks *s, struct span batch);
+struct task *tasks_next(const struct tasks *s, const struct task *after); // NULL: the first
+// Of those whose lease holds; NULL: none.
+struct task *tasks_find(const struct tasks *s, struct queue_field f);
 #endif

@@ -14,20 +14,18 @@ local function cancel_jobs(batch, indexes, now)
   end
   if #open == 0 then return 0 end
   local runs = call('HMGET', P .. 'rn:' .. batch, unpack(open))
-  local bits, events = {}, {}
+  local to, events = {}, {}
   for i, index in ipairs(open) do
-    bits[#bits + 1] = 'SET'
-    bits[#bits + 1] = 'u2'
-    bits[#bits + 1] = '#' .. index
-    bits[#bits + 1] = 3
+    to[i] = 3
     events[i] = event('cancelled', tonumber(runs[i] or 1), index, now, input_id(inputs[i]))
   end
   call('HDEL', P .. 'b:' .. batch, 'done_at') -- a removal first; not there while jobs are open
-  call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
+  set_states(batch, open, to)
   emit(batch, events)
   call('HINCRBY', P .. 'b:' .. batch, 'cancelled', #open)
   live_out(#open)
   call('HINCRBY', P .. 'b:' .. batch, 'open', -#open)
+  call('ZADD', P .. 'cancelled', int(now), batch) -- workers hear of it when they renew
   return #open
 end
 

@@ -24,12 +24,13 @@ end
 if known == n then return {1, have} end
 if b[2] == '1' then return {-3} end
 
-local rows, lists, order, largest = {}, {}, {}, tonumber(b[6])
+local rows, lists, order, largest, bytes = {}, {}, {}, tonumber(b[6]), 0
 for i = known + 1, n do
   local index, input = first + i - 1, ARGV[3 + 2 * i]
   rows[#rows + 1] = index
   rows[#rows + 1] = input
   if #input > largest then largest = #input end
+  bytes = bytes + #input
   local list = ARGV[2 + 2 * i] .. '/' .. batch
   local l = lists[list]
   if not l then
@@ -43,6 +44,7 @@ local added = n - known
 call('HSET', P .. 'in:' .. batch, unpack(rows))
 call('HSET', key, 'hw', have + added, 'maxin', largest)
 call('HINCRBY', key, 'open', added)
+add_bytes(batch, bytes)
 call('SADD', P .. 'ls:' .. batch, unpack(order))
 for _, list in ipairs(order) do push(list, b[3], b[4], lists[list]) end
 local ones = {}

@@ -18,16 +18,23 @@ local function head(list)
   local _, _, batch = list_parts(list)
   local b = call('HMGET', P .. 'b:' .. batch, 'nonce', 'total', 'hw', 'user', 'maxin',
     'created', 'run')
-  local total = tonumber(b[2] or -1)
-  if total < 0 then total = tonumber(b[3] or 0) end
-  return batch, {list, b[4] or '', b[1] or '', total, b[6] or '0'}, tonumber(b[5] or 1), b[7]
+  local total = tonumber(b[2]) or -1
+  if total < 0 then total = tonumber(b[3]) or 0 end
+  local maxin = math.max(1, tonumber(b[5]) or 1)
+  return batch, {list, b[4] or '', b[1] or '', total, b[6] or '0'}, maxin, b[7]
+end
+
+-- A list of which somebody made the name may lead workers anywhere: it is left where it is.
+local function named_well(list)
+  local _, _, batch = list_parts(list)
+  return batch and #batch <= 100 and string.find(batch, '^[%w_-][%w._-]*$')
 end
 
 if seq <= tonumber(last[1]) then
   local visits = {}
   for slot = 1, seq == tonumber(last[1]) and tonumber(last[2]) or 0 do
     local v = call('HGET', P .. 'a:' .. inc, seq .. ':' .. slot)
-    if v then
+    if v and named_well(string.sub(v, 2 + TICKET)) then
       local batch, visit = head(string.sub(v, 2 + TICKET))
       local index = struct.unpack('>I4', v, 2)
       visit[6], visit[7] = slot, string.sub(v, 2, 1 + TICKET)
@@ -40,6 +47,7 @@ end
 call('HSET', me, 'seq', seq, 'seqn', 0) -- refused over maxmemory, before anything was popped
 
 local slots, visits, active, bytes, popped = 0, {}, {}, 0, 0
+local MOST = 16777216 -- indexes of a batch
 
 -- Takes up to q tickets of one list; the ones whose job is over are dropped, and count for the
 -- bound of the call.
@@ -51,11 +59,19 @@ local function take(list, q)
   local _, lane_model = list_parts(list)
   count_ready(lane_model, -#tickets)
   popped = popped + #tickets
-  local indexes, runs = {}, {}
-  for i, t in ipairs(tickets) do indexes[i], runs[i] = struct.unpack('>I4I2', t) end
+  local good, indexes, runs, n = {}, {}, {}, 0
+  for _, t in ipairs(tickets) do
+    local index, run = MOST, 0
+    if #t == TICKET then index, run = struct.unpack('>I4I2', t) end
+    if index < MOST then -- what is no ticket goes, and nothing else with it
+      n = n + 1
+      good[n], indexes[n], runs[n] = t, index, run
+    end
+  end
+  if n == 0 then return end
   local gone = over(batch, run, indexes, runs)
   local inputs = call('HMGET', P .. 'in:' .. batch, unpack(indexes))
-  for i, t in ipairs(tickets) do
+  for i, t in ipairs(good) do
     if not gone[i] and inputs[i] then
       slots = slots + 1
       active[#active + 1] = seq .. ':' .. slots
@@ -78,7 +94,7 @@ local function round(ring)
     if not user then return end
     local key = P .. 'ur:' .. ring .. '/' .. user
     local batch = call('LPOP', key)
-    if batch then
+    if batch and named_well(ring .. '/' .. batch) then
       local list = ring .. '/' .. batch
       take(list, share)
       if call('LLEN', P .. 'r:' .. list) > 0 then call('RPUSH', key, batch) end

@@ -1,7 +1,7 @@
 -- inbox_put - places one thing taken from the inbox: a job, the end of a batch, or a dead letter.
 --
 -- ARGV  1 incarnation  2 field  3 kind: 'job', 'seal' or 'dead'  4 batch
---       dead: 5 reason  6 bytes
+--       dead: 5 reason  6 the first of its bytes  7 how many it has
 --       else: 5 id, '' for the default  6 PRIORITY/LANE/MODEL  7 user  8 digest of the msgpack
 --             9 msgpack map  10 nonce for a new batch  11 keep, s  12 total, of a seal
 -- Returns {1} placed; {2} a repeat, dropped; {0} no longer ours; {-1} the lease is lost;
@@ -10,12 +10,12 @@ local inc, field, kind, batch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = now_ms()
 if not alive(inc, now) then return {-1} end
 if call('HDEL', P .. 'a:' .. inc, field) == 0 then return {0} end
-local function dead(why, bytes)
+local function dead(why, bytes, size)
   call('RPUSH', P .. 'dead', cmsgpack.pack({batch = batch, code = 'bad_request', message = why,
-    ts = now, input = bytes}))
+    ts = now, size = size or #bytes}, bytes))
 end
 if kind == 'dead' then
-  dead(ARGV[5], ARGV[6])
+  dead(ARGV[5], ARGV[6], tonumber(ARGV[7]))
   return {1}
 end
 local key = P .. 'b:' .. batch
@@ -29,7 +29,7 @@ if not b[1] then -- the end may come before the jobs, for several workers take f
     ARGV[7], 'keep', ARGV[11], 'on_unknown', 'retry', 'options', '\128', 'created', int(now),
     'sealed', '0', 'hw', '0', 'open', '0', 'completed', '0', 'failed', '0', 'cancelled', '0', 'run',
     '1', 'ev', '0', 'cost', '0', 'unknown', '0', 'calls', '0', 'images', '0', 'in_tokens', '0',
-    'out_tokens', '0', 'bytes', '0', 'retries', '0', 'orphaned', '0', 'maxin', '1')
+    'out_tokens', '0', 'bytes', '0', 'retries', '0', 'orphaned', '0', 'maxin', '1', 'in_bytes', '0')
   call('ZADD', P .. 'batches', int(now), batch)
   emit(batch, {event('submitted', 1, 0, now, '', {total = -1})})
   b = {'0', '0', ARGV[7], false, '1', '1', false, '1'}
@@ -69,6 +69,7 @@ call('HSET', P .. 'ids:' .. batch, id, index)
 call('HSET', P .. 'in:' .. batch, index, input)
 call('HSET', key, 'hw', index + 1, 'maxin', math.max(tonumber(b[5]), #input))
 call('HINCRBY', key, 'open', 1)
+add_bytes(batch, #input)
 local list = ARGV[6] .. '/' .. batch
 call('SADD', P .. 'ls:' .. batch, list)
 push(list, b[3], b[4], {struct.pack('>I4I2', index, 1) .. '\0\0\0\0'})

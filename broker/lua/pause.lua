@@ -12,17 +12,5 @@ local key = P .. 'b:' .. batch
 local b = call('HMGET', key, 'nonce', 'user', 'paused')
 if not b[1] then return {0} end
 if (b[3] ~= false) == on then return {1} end
-if on then call('HSET', key, 'paused', '1') else call('HDEL', key, 'paused') end
-for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
-  local n = call('LLEN', P .. 'r:' .. list)
-  local _, lane_model = list_parts(list)
-  if n > 0 and on then
-    ring_out(list, b[2])
-    count_ready(lane_model, -n)
-  elseif n > 0 then
-    ring_in(list, b[2])
-    count_ready(lane_model, n)
-    wake(n)
-  end
-end
+hold(batch, b[2], on and '1' or nil)
 return {1}

@@ -1,6 +1,10 @@
 -- prelude.lua - what every script of the queue begins with. KEYS[1] is always the queue's
 -- `genfarm:{QUEUE}:cfg`, so that a cluster can redirect; all other keys carry the same tag and
 -- are built from its prefix. Clocks are the server's. See broker/README.md for the keys.
+--
+-- KEYS[2] never exists. While a cluster moves the slot, its keys are on two nodes, and a script
+-- would fail half-way at the first one that is not on its own; a script of several keys of which
+-- one is missing is refused before it begins (TRYAGAIN), and is sent again until the move is over.
 local call = redis.call
 local P = string.sub(KEYS[1], 1, -4)
 local TICKET = 10 -- bytes: index u32, run u16, attempts u8, lost u8, limited u16, big-endian
@@ -83,16 +87,63 @@ local function delay(batch, due, members)
   call('ZADD', P .. 'delayed', first[2], batch)
 end
 
--- States of jobs, two bits each: 0 open, 1 completed, 2 failed, 3 cancelled. Not BITFIELD: even to
--- read, that counts as a write, and is refused when memory is full.
-local function states(batch, indexes)
-  local args = {}
+-- States of jobs, two bits each, the first in the highest bits: 0 open, 1 completed, 2 failed,
+-- 3 cancelled. Jobs of one call mostly stand together, and then a range of bytes costs a tenth of
+-- what BITFIELD does; that would count as a write even to read, and be refused when memory is
+-- full.
+local UNIT = {[0] = 64, 16, 4, 1} -- of a job's state within its byte
+local NEAR = 64                   -- jobs that a range may span for each that is asked for
+local floor = math.floor
+
+local function range_of(indexes)
+  local lo, hi = indexes[1], indexes[1]
   for _, i in ipairs(indexes) do
-    args[#args + 1] = 'GET'
-    args[#args + 1] = 'u2'
-    args[#args + 1] = '#' .. i
+    if i < lo then lo = i elseif i > hi then hi = i end
   end
-  return call('BITFIELD_RO', P .. 'st:' .. batch, unpack(args))
+  return floor(lo / 4), floor(hi / 4), hi - lo < math.min(NEAR * #indexes, 16384)
+end
+
+local function states(batch, indexes)
+  local out, n = {}, #indexes
+  local first, last, near = range_of(indexes)
+  if not near then
+    local args = {}
+    for k, i in ipairs(indexes) do
+      args[3 * k - 2], args[3 * k - 1], args[3 * k] = 'GET', 'u2', '#' .. i
+    end
+    return call('BITFIELD_RO', P .. 'st:' .. batch, unpack(args))
+  end
+  local bytes = call('GETRANGE', P .. 'st:' .. batch, first, last)
+  if not string.find(bytes, '[^%z]') then
+    for k = 1, n do out[k] = 0 end
+    return out
+  end
+  for k = 1, n do
+    local i = indexes[k]
+    local byte = string.byte(bytes, floor(i / 4) - first + 1) or 0
+    out[k] = floor(byte / UNIT[i % 4]) % 4
+  end
+  return out
+end
+
+local function set_states(batch, indexes, to)
+  local first, last, near = range_of(indexes)
+  local key = P .. 'st:' .. batch
+  if not near then
+    local args = {}
+    for k, i in ipairs(indexes) do
+      args[4 * k - 3], args[4 * k - 2], args[4 * k - 1], args[4 * k] = 'SET', 'u2', '#' .. i, to[k]
+    end
+    call('BITFIELD', key, unpack(args))
+    return
+  end
+  local bytes = {string.byte(call('GETRANGE', key, first, last), 1, -1)}
+  for at = #bytes + 1, last - first + 1 do bytes[at] = 0 end
+  for k, i in ipairs(indexes) do
+    local at, unit = floor(i / 4) - first + 1, UNIT[i % 4]
+    bytes[at] = bytes[at] + (to[k] - floor(bytes[at] / unit) % 4) * unit
+  end
+  call('SETRANGE', key, first, string.char(unpack(bytes)))
 end
 
 -- Which of these jobs need nothing more: they have ended, or were opened again since as a later
@@ -100,7 +151,7 @@ end
 local function over(batch, run, indexes, runs)
   local out = {}
   local state = run and states(batch, indexes)
-  local later = run and tonumber(run) > 1 and call('HMGET', P .. 'rn:' .. batch, unpack(indexes))
+  local later = run and (tonumber(run) or 1) > 1 and call('HMGET', P .. 'rn:' .. batch, unpack(indexes))
   for i = 1, #indexes do
     out[i] = not state or state[i] ~= 0 or (later and tonumber(later[i] or 1) ~= runs[i]) or false
   end
@@ -123,7 +174,7 @@ local function emit(batch, events)
   local n = call('HINCRBY', P .. 'b:' .. batch, 'ev', #events) - #events
   local key = P .. 'ev:' .. batch
   for i, e in ipairs(events) do
-    call('XADD', key, int(n + i) .. '-0', 'e', e)
+    call('XADD', key, n + i .. '-0', 'e', e)
   end
 end
 
@@ -134,7 +185,13 @@ local function input_id(record)
   return string.sub(record, 7, 6 + n)
 end
 
-local KEYS_OF_BATCH = {'b:', 'in:', 'st:', 'ev:', 'ids:', 'ls:', 'rn:'}
+-- Counts bytes of inputs of a batch that has not ended.
+local function add_bytes(batch, n)
+  call('HINCRBY', P .. 'b:' .. batch, 'in_bytes', n)
+  call('INCRBY', P .. 'queued', n)
+end
+
+local KEYS_OF_BATCH = {'b:', 'in:', 'st:', 'ev:', 'ids:', 'ls:', 'rn:', 'oc:'}
 
 -- Removes what waits of a batch: its ready lists and delayed tickets.
 local function drop_lists(batch, user, paused)
@@ -156,7 +213,7 @@ end
 local function finish_if_done(batch, now)
   local key = P .. 'b:' .. batch
   local b = call('HMGET', key, 'sealed', 'open', 'completed', 'failed', 'cancelled', 'hw', 'cost',
-    'unknown', 'keep', 'run', 'done_at', 'user', 'paused')
+    'unknown', 'keep', 'run', 'done_at', 'user', 'paused', 'in_bytes')
   if b[1] ~= '1' or tonumber(b[2]) ~= 0 or b[11] then return end
   drop_lists(batch, b[12], b[13])
   emit(batch, {event('batch_done', tonumber(b[10]), 0, now, '', {
@@ -164,9 +221,86 @@ local function finish_if_done(batch, now)
     total = tonumber(b[6]), cost = tonumber(b[7]), possible_double_bill = tonumber(b[8]),
   })})
   call('HSET', key, 'done_at', int(now))
+  if call('DECRBY', P .. 'queued', b[14] or 0) <= 0 then call('DEL', P .. 'queued') end
   local ends = now + tonumber(b[9]) * 1000
   call('ZADD', P .. 'expiring', int(ends), batch)
   for _, k in ipairs(KEYS_OF_BATCH) do call('PEXPIREAT', P .. k .. batch, int(ends)) end
+end
+
+-- What calls cost and gave, as settle takes it; sums up under the names of the batch's counters.
+local FIGURES = {'cost', 'in_tokens', 'out_tokens', 'bytes', 'images', 'unknown', 'retries', 'calls'}
+local AT = {}
+for i, name in ipairs(FIGURES) do AT[name] = i end
+local UNKNOWN_AT = 23 -- the byte of `unknown` in figures
+
+local function add_figures(sums, figures)
+  local f = {struct.unpack('>i8I4I4I4I2BBB', figures)}
+  for i = 1, #FIGURES do
+    if f[i] ~= 0 then sums[i] = (sums[i] or 0) + f[i] end
+  end
+end
+
+local function count_figures(batch, sums)
+  for i, n in pairs(sums) do call('HINCRBY', P .. 'b:' .. batch, FIGURES[i], int(n)) end
+end
+
+-- Takes a batch's lists out of their rings (why: who holds it back), or brings them in again.
+local function hold(batch, user, why)
+  local key = P .. 'b:' .. batch
+  if why then call('HSET', key, 'paused', why) else call('HDEL', key, 'paused') end
+  for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
+    local n = call('LLEN', P .. 'r:' .. list)
+    local _, lane_model = list_parts(list)
+    if n > 0 and why then
+      ring_out(list, user)
+      count_ready(lane_model, -n)
+    elseif n > 0 then
+      ring_in(list, user)
+      count_ready(lane_model, n)
+      wake(n)
+    end
+  end
+end
+
+-- The same by day (of UTC), user, lane and model, for bills; kept for 400 days.
+local DAY = 86400000
+
+local function count_usage(user, lane_model, now, sums, ends)
+  local key = P .. 'use:' .. int(floor(now / DAY))
+  local stem, any = user .. '/' .. lane_model .. '/', false
+  for i, n in pairs(sums) do
+    call('HINCRBY', key, stem .. FIGURES[i], int(n))
+    any = true
+  end
+  for name, n in pairs(ends or {}) do
+    if n > 0 then
+      call('HINCRBY', key, stem .. name, n)
+      any = true
+    end
+  end
+  if any and call('TTL', key) < 0 then call('PEXPIRE', key, 400 * DAY) end
+end
+
+-- Frees what was reserved in a batch's budget for calls of a worker; gives how much for each.
+local function unreserve(batch, inc, fields)
+  local amounts, sum = call('HMGET', P .. 'rv:' .. inc, unpack(fields)), 0
+  for i = 1, #fields do
+    amounts[i] = tonumber(amounts[i] or 0)
+    sum = sum + amounts[i]
+  end
+  if sum > 0 then
+    call('HDEL', P .. 'rv:' .. inc, unpack(fields))
+    call('HINCRBY', P .. 'b:' .. batch, 'reserved', int(-sum))
+  end
+  return amounts
+end
+
+-- Whether nobody has told of this call apart from its job yet; from now on somebody has.
+local function first_told(batch, call_id)
+  if call('SADD', P .. 'oc:' .. batch, call_id) == 0 then return false end
+  local ttl = call('PTTL', P .. 'b:' .. batch)
+  if ttl > 0 then call('PEXPIRE', P .. 'oc:' .. batch, ttl) end
+  return true
 end
 
 -- Takes n jobs out of the count of ready and active ones that autoscalers read.

@@ -9,4 +9,5 @@ if call('EXISTS', key) == 1 then
 end
 call('HSET', key, 'seq', '0', 'seqn', '0', 'since', int(now), unpack(ARGV, 3))
 call('ZADD', P .. 'leases', int(now + ARGV[2]), inc)
+call('HSETNX', KEYS[1], 'last_tick', int(now)) -- the first of all: a gap after it shows, too
 return {1, now}

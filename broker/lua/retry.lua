@@ -6,7 +6,8 @@
 -- Returns {1, reopened now, the batch's run}; {0} no such batch; {-1, run} not the next run.
 local batch, run, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 local key = P .. 'b:' .. batch
-local b = call('HMGET', key, 'run', 'user', 'paused', 'cancel', 'reopened')
+local b = call('HMGET', key, 'run', 'user', 'paused', 'cancel', 'reopened', 'done_at',
+  'in_bytes')
 if not b[1] then return {0} end
 local is = tonumber(b[1])
 if b[4] or not (run == is + 1 or (run == is and b[5])) then return {-1, is} end
@@ -19,16 +20,13 @@ for i = 3, #ARGV, 2 do
   end
 end
 local state = #indexes > 0 and states(batch, indexes) or {}
-local bits, count, ready, runs, n, last = {}, {0, 0, 0}, {}, {}, 0, from
+local opened, to, count, ready, runs, n, last = {}, {}, {0, 0, 0}, {}, {}, 0, from
 for i, index in ipairs(indexes) do
   if state[i] ~= 0 and index >= last then
     n = n + 1
     last = index + 1
     count[state[i]] = count[state[i]] + 1
-    bits[#bits + 1] = 'SET'
-    bits[#bits + 1] = 'u2'
-    bits[#bits + 1] = '#' .. index
-    bits[#bits + 1] = 0
+    opened[n], to[n] = index, 0
     runs[#runs + 1] = index
     runs[#runs + 1] = run
     local l = ready[lists[i]] or {}
@@ -40,7 +38,8 @@ if n == 0 then return {1, 0, is} end
 call('ZREM', P .. 'expiring', batch)
 for _, k in ipairs(KEYS_OF_BATCH) do call('PERSIST', P .. k .. batch) end
 call('HDEL', key, 'done_at', 'reopened') -- removals first: this works when memory is full
-call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
+set_states(batch, opened, to)
+if b[6] then call('INCRBY', P .. 'queued', b[7] or 0) end
 call('HSET', P .. 'rn:' .. batch, unpack(runs))
 call('HSET', key, 'run', run, 'reopened', last)
 for s, name in ipairs({'completed', 'failed', 'cancelled'}) do

@@ -7,9 +7,11 @@
 --   op  C completed, F failed, X cancelled (terminal); R back to the queue after the delay, with
 --       the new ticket; N noted: stays with the worker, with the new ticket, and is no longer sent
 --   figures  cost i64 (millionths of USD), in_tokens u32, out_tokens u32, bytes u32, images u16,
---       unknown u8, retries u8, big-endian; '' for none
+--       unknown u8, retries u8, calls u8, big-endian, then the id of the call that cost it, or
+--       nothing; '' for none
 -- Returns {1, marks}: a character a job in the order given, '1' done, '0' no longer ours, 'd' the
--- job had ended before; {-1} the lease is lost.
+-- job had ended before: its figures count, and of its events those of unknown calls; {-1} the lease
+-- is lost.
 local inc, number = ARGV[1], ARGV[2]
 local now = now_ms()
 if not alive(inc, now) then return {-1} end
@@ -19,98 +21,137 @@ if old[1] == number then return {1, old[2]} end
 if old[1] and tonumber(number) < tonumber(old[1]) then return {1, ''} end -- late: answered long ago
 
 local STATE = {C = 1, F = 2, X = 3}
-local NAME = {C = 'completed', F = 'failed', X = 'cancelled'}
-local FIGURES = {'cost', 'in_tokens', 'out_tokens', 'bytes', 'images', 'unknown', 'retries'}
-
--- Reads one group; returns its jobs and where the next group begins.
-local function read(at)
-  local jobs = {}
-  for i = 1, tonumber(ARGV[at + 1]) do
-    local p = at + 2
-    if i > 1 then p = jobs[i - 1].next end
-    local k = tonumber(ARGV[p + 5])
-    jobs[i] = {field = ARGV[p], op = ARGV[p + 1], delay = tonumber(ARGV[p + 2]),
-      ticket = ARGV[p + 3], figures = ARGV[p + 4], events = p + 6, k = k, next = p + 6 + k}
-  end
-  return jobs, #jobs > 0 and jobs[#jobs].next or at + 2
-end
+local NAME = {'completed', 'failed', 'cancelled'}
+local UNKNOWN = TYPE.unknown
+-- A job is the place of its first argument; the others stand behind it.
+local FIELD, OP, DELAY, TICKET_AT, FIGURES_AT, N_EVENTS, EVENTS = 0, 1, 2, 3, 4, 5, 6
 
 local marks, live = {}, 0
+local argv, sub, byte = ARGV, string.sub, string.byte
 
--- Which of the jobs are ours still, and which of those are not over. All of them leave the active
--- hash; the noted ones come back.
+-- The places of a group's jobs, and where the next group begins.
+local function read(at)
+  local jobs, p = {}, at + 2
+  for i = 1, tonumber(argv[at + 1]) do
+    jobs[i] = p
+    p = p + EVENTS + argv[p + N_EVENTS]
+  end
+  return jobs, p
+end
+
+-- What was reserved for these calls in the batch's budget is free again; where the outcome is not
+-- known it counts as spent.
+local function release(batch, ours, fields)
+  local spent = 0
+  for k, micro in ipairs(unreserve(batch, inc, fields)) do
+    local figures = argv[ours.at[k] + FIGURES_AT]
+    if figures ~= '' and byte(figures, UNKNOWN_AT) > 0 then spent = spent + micro end
+  end
+  if spent > 0 then call('HINCRBY', P .. 'b:' .. batch, 'spent', spent) end
+end
+
+-- Which of the jobs are ours still, with what the active hash has of them, and which of those are
+-- over. All of them leave that hash; the noted ones come back. `mark` is where theirs go.
 local function admit(batch, jobs)
-  local fields, indexes, runs, ours = {}, {}, {}, {}
-  for i, j in ipairs(jobs) do fields[i] = j.field end
+  local fields, ours = {}, {n = 0, at = {}, value = {}, index = {}, run = {}, mark = {}, over = {}}
+  for i, p in ipairs(jobs) do fields[i] = argv[p + FIELD] end
+  local from, n, gone = #marks, 0, {}
   for i, v in ipairs(call('HMGET', key, unpack(fields))) do
+    marks[from + i] = '0'
     if v then
-      ours[#ours + 1] = jobs[i]
-      jobs[i].value = v
-      indexes[#ours], runs[#ours] = struct.unpack('>I4I2', v, 2)
-      jobs[i].index = indexes[#ours]
+      n = n + 1
+      gone[n] = fields[i]
+      ours.at[n], ours.value[n], ours.mark[n] = jobs[i], v, from + i
+      ours.index[n], ours.run[n] = struct.unpack('>I4I2', v, 2)
     end
   end
-  if #ours == 0 then return ours end
-  local run = call('HGET', P .. 'b:' .. batch, 'run')
-  local ended = over(batch, run, indexes, runs)
-  local gone, seen = {}, {}
-  for i, j in ipairs(ours) do
-    j.over = ended[i] or seen[j.index] -- a job named twice ends once
-    seen[j.index] = true
-    gone[i] = j.field
+  if n == 0 then return ours end
+  local b = call('HMGET', P .. 'b:' .. batch, 'run', 'budget', 'user')
+  ours.n, ours.kept, ours.user = n, b[1], b[3]
+  if b[2] then release(batch, ours, gone) end
+  local ended, seen = over(batch, ours.kept, ours.index, ours.run), {}
+  for k, index in ipairs(ours.index) do
+    ours.over[k] = ended[k] or seen[index] -- a job named twice ends once
+    seen[index] = true
   end
   call('HDEL', key, unpack(gone))
-  return ours, run
+  return ours
+end
+
+-- Where jobs that have not ended go: noted ones back to the worker, others to wait or be claimed.
+local function keep_on(batch, notes, ready, due, late)
+  if #notes > 0 then call('HSET', key, unpack(notes)) end
+  if #late > 0 then delay(batch, due, late) end
+  if not next(ready) then return end
+  local b = call('HMGET', P .. 'b:' .. batch, 'user', 'paused')
+  for list, tickets in pairs(ready) do push(list, b[1], b[2], tickets, true) end
+end
+
+-- What is counted of the call of a job that was over: that it was made, and its cost unless who
+-- found what it stored has told that. Images count where they complete a job.
+local function late_figures(batch, figures)
+  local id, money = sub(figures, 26), sub(figures, 1, 16)
+  if id ~= '' and not first_told(batch, id) then money = string.rep('\0', 16) end
+  return money .. string.rep('\0', 6) .. sub(figures, 23, 25)
 end
 
 local function group(batch, jobs)
-  local ours, kept = admit(batch, jobs)
-  local bits, sums, events, notes, ready, due, late = {}, {}, {}, {}, {}, {}, {}
-  local ended, b = 0, nil
-  for _, j in ipairs(ours) do
-    if j.figures ~= '' then -- money was spent, whatever became of the job
-      local f = {struct.unpack('>i8I4I4I4I2BB', j.figures)}
-      for i, name in ipairs(FIGURES) do
-        if f[i] ~= 0 then sums[name] = (sums[name] or 0) + f[i] end
+  local ours = admit(batch, jobs)
+  local uses, events, notes, ready, due, late = {}, {}, {}, {}, {}, {}
+  local indexes, to, ended, count, n_events = {}, {}, 0, {0, 0, 0}, 0
+  for k = 1, ours.n do
+    local p = ours.at[k]
+    local op, figures, list = argv[p + OP], argv[p + FIGURES_AT], sub(ours.value[k], 2 + TICKET)
+    local use = uses[list]
+    if not use then
+      use = {sums = {}, ends = {completed = 0, failed = 0, cancelled = 0}}
+      uses[list] = use
+    end
+    marks[ours.mark[k]] = ours.over[k] and 'd' or '1'
+    if ours.over[k] and ours.kept and figures ~= '' then figures = late_figures(batch, figures) end
+    if figures ~= '' then add_figures(use.sums, figures) end -- spent, whatever became of the job
+    for i = p + EVENTS, p + EVENTS + argv[p + N_EVENTS] - 1 do
+      if not ours.over[k] or byte(argv[i]) == UNKNOWN then
+        n_events = n_events + 1
+        events[n_events] = argv[i]
       end
     end
-    if j.over then
-      j.mark = 'd'
-    else
-      j.mark = '1'
-      for i = j.events, j.next - 1 do events[#events + 1] = ARGV[i] end
-      if STATE[j.op] then
-        bits[#bits + 1] = 'SET'
-        bits[#bits + 1] = 'u2'
-        bits[#bits + 1] = '#' .. j.index
-        bits[#bits + 1] = STATE[j.op]
-        sums[NAME[j.op]] = (sums[NAME[j.op]] or 0) + 1
+    if not ours.over[k] then
+      local state = STATE[op]
+      if state then
         ended = ended + 1
-      elseif j.op == 'N' then
-        notes[#notes + 1] = j.field
-        notes[#notes + 1] = 'c' .. j.ticket .. string.sub(j.value, 2 + TICKET)
-      elseif j.delay > 0 then
-        due[#due + 1] = int(now + j.delay)
-        late[#late + 1] = j.ticket .. string.sub(j.value, 2 + TICKET)
+        indexes[ended], to[ended] = ours.index[k], state
+        count[state] = count[state] + 1
+        use.ends[NAME[state]] = use.ends[NAME[state]] + 1
       else
-        local list = string.sub(j.value, 2 + TICKET)
-        ready[list] = ready[list] or {}
-        table.insert(ready[list], j.ticket)
+        local ticket = argv[p + TICKET_AT]
+        local ms = tonumber(argv[p + DELAY])
+        if op == 'N' then
+          notes[#notes + 1] = argv[p + FIELD]
+          notes[#notes + 1] = 'c' .. ticket .. list
+        elseif ms > 0 then
+          due[#due + 1] = int(now + ms)
+          late[#late + 1] = ticket .. list
+        else
+          ready[list] = ready[list] or {}
+          table.insert(ready[list], ticket)
+        end
       end
     end
   end
-  for _, j in ipairs(jobs) do marks[#marks + 1] = j.mark or '0' end
-  if not kept then return end -- none are ours, or the batch was forgotten
+  if not ours.kept then return end -- none are ours, or the batch was forgotten
   local name = P .. 'b:' .. batch
-  if #bits > 0 then call('BITFIELD', P .. 'st:' .. batch, unpack(bits)) end
-  if #notes > 0 then call('HSET', key, unpack(notes)) end
-  if #late > 0 then delay(batch, due, late) end
-  if next(ready) then
-    b = call('HMGET', name, 'user', 'paused')
-    for list, tickets in pairs(ready) do push(list, b[1], b[2], tickets, true) end
+  if ended > 0 then set_states(batch, indexes, to) end
+  keep_on(batch, notes, ready, due, late)
+  for list, use in pairs(uses) do
+    local _, lane_model = list_parts(list)
+    count_figures(batch, use.sums)
+    count_usage(ours.user, lane_model, now, use.sums, use.ends)
   end
-  for field, n in pairs(sums) do call('HINCRBY', name, field, int(n)) end
-  if #events > 0 then emit(batch, events) end
+  for i, n in ipairs(count) do
+    if n > 0 then call('HINCRBY', name, NAME[i], n) end
+  end
+  if n_events > 0 then emit(batch, events) end
   if ended > 0 then
     live = live + ended
     if call('HINCRBY', name, 'open', -ended) == 0 then finish_if_done(batch, now) end
@@ -118,9 +159,8 @@ local function group(batch, jobs)
 end
 
 local at = 4
-for _ = 1, tonumber(ARGV[3]) do
-  local batch = ARGV[at]
-  local jobs
+for _ = 1, tonumber(argv[3]) do
+  local batch, jobs = argv[at], nil
   jobs, at = read(at)
   group(batch, jobs)
 end

@@ -5,7 +5,6 @@
 -- ARGV  1 lease, ms  2 most jobs to move per part, up to 500
 -- Returns {1, server ms, promoted, reaped, cancelled, purged}
 local lease, most = tonumber(ARGV[1]), tonumber(ARGV[2])
-local now = now_ms()
 
 -- After a gap the server was away, not the workers: nothing is reaped for one lease.
 local c = call('HMGET', KEYS[1], 'last_tick', 'hold')
@@ -15,13 +14,6 @@ call('HSET', KEYS[1], 'last_tick', int(now))
 if c[1] and now - tonumber(c[1]) > 3000 then
   hold = now + lease
   call('HSET', KEYS[1], 'hold', int(hold))
-end
-
--- Puts tickets back into their lists, by batch; jobs that are over are left out.
-local function back(batch, lists)
-  local b = call('HMGET', P .. 'b:' .. batch, 'user', 'paused', 'nonce')
-  if not b[3] then return end
-  for list, tickets in pairs(lists) do push(list, b[1], b[2], tickets, true) end
 end
 
 local function promote()
@@ -46,69 +38,6 @@ local function promote()
   return moved
 end
 
--- Ends jobs as failed from here, without a worker.
-local function fail(batch, jobs)
-  local bits, events = {}, {}
-  for _, j in ipairs(jobs) do
-    bits[#bits + 1] = 'SET'
-    bits[#bits + 1] = 'u2'
-    bits[#bits + 1] = '#' .. j.index
-    bits[#bits + 1] = 2
-    events[#events + 1] = event('failed', j.run, j.index, now, j.id, {code = j.code,
-      message = j.why, attempts = j.attempts})
-    if j.code == 'poison' then
-      call('RPUSH', P .. 'dead', cmsgpack.pack({batch = batch, index = j.index, id = j.id,
-        code = j.code, message = j.why, ts = now}))
-    end
-  end
-  call('BITFIELD', P .. 'st:' .. batch, unpack(bits))
-  emit(batch, events)
-  call('HINCRBY', P .. 'b:' .. batch, 'failed', #jobs)
-  live_out(#jobs)
-  if call('HINCRBY', P .. 'b:' .. batch, 'open', -#jobs) == 0 then finish_if_done(batch, now) end
-end
-
--- One lost job: decides where it goes. A call that was sent may have been billed.
-local function lost_job(batch, value, policy, out)
-  local index, run, attempts, lost, limited = struct.unpack('>I4I2BBI2', value, 2)
-  local sent, list = string.byte(value) == 115, string.sub(value, 2 + TICKET)
-  local id = input_id(call('HGET', P .. 'in:' .. batch, index))
-  lost = math.min(255, lost + 1)
-  local job = {index = index, run = run, id = id, attempts = attempts}
-  if sent then
-    out.unknown[#out.unknown + 1] = event('unknown', run, index, now, id,
-      {code = 'worker_lost', policy = policy, attempts = attempts})
-  end
-  if lost >= 3 then
-    job.code, job.why = 'poison', 'its worker was lost ' .. lost .. ' times'
-    out.failed[#out.failed + 1] = job
-  elseif sent and policy == 'fail' then
-    job.code, job.why = 'worker_lost', 'the worker was lost while the call was under way'
-    out.failed[#out.failed + 1] = job
-  else
-    out.lists[list] = out.lists[list] or {}
-    table.insert(out.lists[list], struct.pack('>I4I2BBI2', index, run, attempts, lost, limited))
-  end
-end
-
-local function recover(batch, values)
-  local indexes, runs = {}, {}
-  for i, v in ipairs(values) do indexes[i], runs[i] = struct.unpack('>I4I2', v, 2) end
-  local b = call('HMGET', P .. 'b:' .. batch, 'on_unknown', 'run')
-  local policy = b[1]
-  local gone = over(batch, b[2], indexes, runs)
-  local out = {unknown = {}, failed = {}, lists = {}}
-  for i, v in ipairs(values) do
-    if not gone[i] then lost_job(batch, v, policy, out) end
-  end
-  if #out.unknown > 0 then
-    emit(batch, out.unknown)
-    call('HINCRBY', P .. 'b:' .. batch, 'unknown', #out.unknown)
-  end
-  if #out.failed > 0 then fail(batch, out.failed) end
-  back(batch, out.lists)
-end
-
 -- One rename voids every claim of the dead incarnation at once; the lease entry goes last.
 local function reap()
   local inc = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'LIMIT', 0, 1)[1]
@@ -116,10 +45,11 @@ local function reap()
   local from, to = P .. 'a:' .. inc, P .. 'x:' .. inc
   if call('EXISTS', to) == 0 and call('EXISTS', from) == 1 then call('RENAME', from, to) end
   local pairs_of = call('HRANDFIELD', to, math.min(most, 200), 'WITHVALUES') or {}
-  local fields, batches = {}, {}
+  local fields, all, batches = {}, {}, {}
   for i = 1, #pairs_of, 2 do
     fields[#fields + 1] = pairs_of[i]
     local value = pairs_of[i + 1]
+    all[#all + 1] = value
     if string.byte(value) == 105 then -- 'i': taken from the inbox
       batches.inbox = batches.inbox or {}
       table.insert(batches.inbox, string.sub(value, 2))
@@ -130,7 +60,10 @@ local function reap()
       table.insert(batches[name], value)
     end
   end
-  if #fields > 0 then call('HDEL', to, unpack(fields)) end
+  if #fields > 0 then
+    call('HDEL', to, unpack(fields))
+    spend(inc, fields, all)
+  end
   call('HDEL', P .. 'w:' .. inc, 'seen')
   call('HSET', P .. 'w:' .. inc, 'reaped', '1')
   for name, values in pairs(batches) do
@@ -141,14 +74,16 @@ local function reap()
     end
   end
   if call('EXISTS', to) == 0 then
-    call('DEL', P .. 'w:' .. inc)
+    call('PEXPIRE', P .. 'w:' .. inc, 3600000) -- what it settled last is asked for by orphan.lua
     call('ZREM', P .. 'leases', inc)
+    call('DEL', P .. 'rv:' .. inc)
   end
   return #fields
 end
 
 local function purge()
   local gone = 0
+  call('ZREMRANGEBYSCORE', P .. 'cancelled', 0, now - 3600000)
   for _, batch in ipairs(call('ZRANGEBYSCORE', P .. 'expiring', 0, now, 'LIMIT', 0, 8)) do
     call('ZREM', P .. 'expiring', batch)
     call('ZREM', P .. 'batches', batch)

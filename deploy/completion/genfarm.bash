@@ -4,23 +4,27 @@ _genfarm()
 {
     local current=${COMP_WORDS[COMP_CWORD]} words
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="run submit watch collect status list workers cancel retry pause resume preview sheet doctor --help --version"
+        words="run submit watch collect status list workers cancel retry dead pause resume preview sheet usage limits doctor fsck --help --version"
     else
         case ${COMP_WORDS[1]} in
-        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --keep --catalogue --workers --concurrency --limit --api-key-file --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
-        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --keep --catalogue --redis --redis-ca --queue --help" ;;
+        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --workers --concurrency --limit --api-key-file --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
+        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --max-queue --max-queue-bytes --wait --by --days --csv --redis --redis-ca --queue --help" ;;
         watch) words="--after --json --redis --redis-ca --queue --help" ;;
         collect) words="--output --ordered --json --redis --redis-ca --queue --help" ;;
         status) words="--json --redis --redis-ca --queue --help" ;;
         list) words="--json --redis --redis-ca --queue --help" ;;
         workers) words="--json --redis --redis-ca --queue --help" ;;
         cancel) words="--redis --redis-ca --queue --help" ;;
-        retry) words="--redis --redis-ca --queue --help" ;;
+        retry) words="--budget --code --redis --redis-ca --queue --help" ;;
+        dead) words="--json --code --batch --all --retry --export --drop --redis --redis-ca --queue --help" ;;
         pause) words="--redis --redis-ca --queue --help" ;;
-        resume) words="--redis --redis-ca --queue --help" ;;
-        preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --keep --catalogue --json --help" ;;
+        resume) words="--budget --redis --redis-ca --queue --help" ;;
+        preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --json --help" ;;
         sheet) words="--output --columns --cell --help" ;;
-        doctor) words="--json --redis --redis-ca --queue --help" ;;
+        usage) words="--json --by --days --csv --redis --redis-ca --queue --help" ;;
+        limits) words="--json --redis --redis-ca --queue --help" ;;
+        doctor) words="--json --model --catalogue --api-key-file --gemini-base-url --redis --redis-ca --queue --help" ;;
+        fsck) words="--json --repair --redis --redis-ca --queue --help" ;;
         *) words="" ;;
         esac
     fi
@@ -37,4 +41,4 @@ _genfarm()
 }
 complete -o filenames -F _genfarm genfarm
 complete -o filenames -W "--redis --redis-ca --queue --concurrency --limit --project --lease --grace --sink --max-stored --keep --spool --verify --api-key-file --gemini-base-url --catalogue --log-level --log-file --help --version" genfarm-worker
-complete -o filenames -W "--listen --port-file --key --threads --latency --jitter --size --bytes --format --thought-signature --quota --fault --seed --log --help --version" gemini-emulator
+complete -o filenames -W "--listen --port-file --key --threads --latency --jitter --size --bytes --image --format --thought-signature --quota --fault --seed --log --help --version" gemini-emulator

@@ -11,6 +11,7 @@
 #include "client/session.h"
 #include "client/submit.h"
 #include "common/clock.h"
+#include "cpu.h"
 
 #define BATCH "bench"
 #define INC   "bench:1:1"
@@ -29,14 +30,6 @@ struct bench {
     bool over;
     enum err err;
 };
-
-static void stop(enum err e, const char *what)
-{
-    if (e == OK)
-        return;
-    fprintf(stderr, "bench_queue: %s: %s\n", what, err_text(e));
-    exit(1);
-}
 
 static enum err source(void *ctx, uint32_t i, struct submit_item *out)
 {
@@ -96,9 +89,9 @@ static void settle(struct bench *b)
                                        .n_events = 1,
                                        .events = {buf_span(&events[i])}};
     }
-    stop(queue_settle(session_queue(b->session), SPAN(INC), ++b->settles, b->n, all, on_settled,
-                      b),
-         "settle");
+    bench_stop(queue_settle(session_queue(b->session), SPAN(INC), ++b->settles, b->n, all,
+                            on_settled, b),
+               "settle");
 }
 
 static void ask(struct bench *b);
@@ -106,7 +99,7 @@ static void ask(struct bench *b);
 static void on_sent(void *ctx, enum err e, struct span marks)
 {
     (void)marks;
-    stop(e, "sent");
+    bench_stop(e, "sent");
     settle(ctx);
     ask(ctx); // the next claim goes out with this settle, as a worker's does
 }
@@ -114,7 +107,7 @@ static void on_sent(void *ctx, enum err e, struct span marks)
 static void on_claimed(void *ctx, enum err e, const struct queue_claims *c)
 {
     struct bench *b = ctx;
-    stop(e, "claim");
+    bench_stop(e, "claim");
     b->n = c->n_jobs;
     for (size_t i = 0; i < c->n_jobs; i++) {
         b->fields[i] = (struct queue_field){b->seq, c->jobs[i].slot};
@@ -122,7 +115,9 @@ static void on_claimed(void *ctx, enum err e, const struct queue_claims *c)
     }
     if (b->n == 0)
         return; // none are left: the last settles are on their way
-    stop(queue_sent(session_queue(b->session), SPAN(INC), b->n, b->fields, on_sent, b), "sent");
+    bench_stop(queue_sent(session_queue(b->session), SPAN(INC), b->seq, b->n, b->fields, NULL,
+                          on_sent, b),
+               "sent");
 }
 
 static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
@@ -130,10 +125,10 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
     static const struct span lanes[] = {SPAN("standard/" MODEL)};
     struct bench *b = ctx;
     (void)g;
-    stop(e, "limit");
-    stop(queue_claim(session_queue(b->session), SPAN(INC), ++b->seq, b->width, 1, lanes,
-                     on_claimed, b),
-         "claim");
+    bench_stop(e, "limit");
+    bench_stop(queue_claim(session_queue(b->session), SPAN(INC), ++b->seq, b->width, 1, lanes,
+                           on_claimed, b),
+               "claim");
 }
 
 static void ask(struct bench *b)
@@ -142,40 +137,11 @@ static void ask(struct bench *b)
                               .want = b->width,
                               .horizon_us = 1000000,
                               .spec = SPAN(LIMIT)};
-    stop(limit_ask(session_redis(b->session), 5., &l, on_grant, b), "limit");
+    bench_stop(limit_ask(session_redis(b->session), 5., &l, on_grant, b), "limit");
 }
 
 // --- Redis's own time
 // ----------------------------------------------------------------------------
-
-struct cpu {
-    bool done;
-    double seconds;
-};
-
-static double field(const char *info, const char *name)
-{
-    const char *at = strstr(info, name);
-    return at ? strtod(at + strlen(name), NULL) : 0;
-}
-
-static void on_info(void *ctx, enum err e, const redisReply *r)
-{
-    struct cpu *c = ctx;
-    stop(e, "INFO");
-    c->seconds = field(r->str, "used_cpu_sys_main_thread:") +
-                 field(r->str, "used_cpu_user_main_thread:");
-    c->done = true;
-}
-
-static double redis_cpu(struct bench *b)
-{
-    static const struct span argv[] = {SPAN("INFO"), SPAN("cpu")};
-    struct cpu c = {0};
-    stop(redis_call(session_redis(b->session), 5., on_info, &c, 2, argv), "INFO");
-    stop(session_wait(b->session, &c.done), "wait");
-    return c.seconds;
-}
 
 int main(int argc, char *argv[])
 {
@@ -189,28 +155,28 @@ int main(int argc, char *argv[])
     struct bench b = {.jobs = (uint32_t)strtoul(argv[2], NULL, 10),
                       .width = (unsigned)strtoul(argv[3], NULL, 10)};
     struct session_options so = {.redis = span_of(argv[1]), .queue = SPAN("bench")};
-    stop(session_open(&so, &b.session, &why), "connect");
+    bench_stop(session_open(&so, &b.session, &why), "connect");
     payload(&b);
     struct submit_options o = {
         .batch = SPAN(BATCH), .total = b.jobs, .keep_s = 60, .source = source, .ctx = &b};
-    double cpu0 = redis_cpu(&b);
+    double cpu0 = bench_redis_cpu(b.session);
     int64_t t0 = clock_boot_us();
-    stop(submit_batch(b.session, &o, &result, &why), "submit");
+    bench_stop(submit_batch(b.session, &o, &result, &why), "submit");
     int64_t t1 = clock_boot_us();
-    stop(session_value(b.session,
-                       queue_register(session_queue(b.session), SPAN(INC), 600000, 0, NULL,
-                                      session_on_value, &v),
-                       &v),
-         "register");
+    bench_stop(session_value(b.session,
+                             queue_register(session_queue(b.session), SPAN(INC), 600000, 0,
+                                            NULL, session_on_value, &v),
+                             &v),
+               "register");
     int64_t t2 = clock_boot_us();
     ask(&b);
-    stop(session_wait(b.session, &b.over), "wait");
-    stop(b.err, "settle");
+    bench_stop(session_wait(b.session, &b.over), "wait");
+    bench_stop(b.err, "settle");
     int64_t t3 = clock_boot_us();
     printf("{\"what\":\"genfarm\",\"jobs\":%u,\"width\":%u,\"in_per_s\":%.0f,"
            "\"through_per_s\":%.0f,\"redis_us_per_job\":%.1f}\n",
            b.jobs, b.width, b.jobs * 1e6 / (double)(t1 - t0), b.jobs * 1e6 / (double)(t3 - t2),
-           (redis_cpu(&b) - cpu0) * 1e6 / b.jobs);
+           (bench_redis_cpu(b.session) - cpu0) * 1e6 / b.jobs);
     session_close(b.session);
     buf_free(&b.map);
     buf_free(&why);

@@ -82,7 +82,8 @@ class Farm:
         return p
 
     def cli(self, *argv):
-        r = subprocess.run(["redis-cli", "-s", self.socket, *argv], capture_output=True, text=True)
+        r = subprocess.run(["redis-cli", "-s", self.socket, *argv], capture_output=True, text=True,
+                           errors="replace")
         return r.stdout.strip()
 
     def worker(self, *options):

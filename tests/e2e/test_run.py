@@ -7,6 +7,12 @@ import farm
 from farm import Farm, lines, sha256
 
 
+def check_sheet(f):
+    """The sheet that was drawn while the run went has every picture: it is the folder's own."""
+    f.genfarm("sheet", f.batch(), "-o", f.path("again.png"))
+    assert sha256(f.batch("contact_sheet.png")) == sha256(f.path("again.png"))
+
+
 def whole_farm():
     farm.need_parti()
     with Farm() as f:
@@ -28,7 +34,7 @@ def whole_farm():
             stored.append(image["sha256"])
         assert sorted(stored) == sent, "the images are not what was sent"
         assert len(os.listdir(f.batch("images"))) == 1632
-        assert os.path.getsize(f.batch("contact_sheet.png")) > 1000
+        check_sheet(f)
         assert not os.path.exists(f.path("out", ".genfarm")), "the private farm was left behind"
         assert not os.path.exists(f.batch("failed.jsonl"))
         assert sorted(os.listdir(f.batch())) == ["contact_sheet.png", "images", "manifest.jsonl",
@@ -51,6 +57,7 @@ def interrupted():
         f.genfarm("run", "--resume", f.batch(), "--concurrency", 64)
         assert len(f.requests()) == 200, "calls: %d" % len(f.requests())
         assert len(lines(f.batch("manifest.jsonl"))) == 200
+        check_sheet(f)
 
 
 def killed():
@@ -85,6 +92,25 @@ def failures():
         assert len(lines(f.batch("failed.jsonl"))) == 2
         tries = [r["prompt"] for r in f.requests()]
         assert len(tries) == 1 + 1 + 2, "prohibited is asked once, text_only twice"
+        check_sheet(f)
+
+
+def run_again():
+    """A job that is cancelled and run again while the sheet is being drawn."""
+    with Farm() as f:
+        f.emulator("--latency", "200ms")
+        f.redis()
+        p = f.follow("run", f.prompts(20), "--batch", "b", "--concurrency", "2", "-o",
+                     f.path("out"), "--json")
+        while '"completed"' not in p.stdout.readline():
+            pass
+        f.genfarm("cancel", "b", "00000015", "--queue", "run-b")
+        while '"cancelled"' not in p.stdout.readline():
+            pass
+        f.genfarm("retry", "b", "--queue", "run-b")
+        assert '"run":2' in p.stdout.read()
+        assert p.wait(60) == 0
+        check_sheet(f)
 
 
 def blocked():
@@ -98,4 +124,4 @@ def blocked():
         assert len(lines(f.batch("manifest.jsonl"))) == 5
 
 
-farm.main([whole_farm, interrupted, killed, failures, blocked])
+farm.main([whole_farm, interrupted, killed, failures, run_again, blocked])

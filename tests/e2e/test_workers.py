@@ -55,6 +55,18 @@ def bad_weather():
         assert str(unknown) + " calls may have been billed twice" in r.stderr
 
 
+def collected_afterwards():
+    """A client comes when the workers, who share the folder, are through."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.worker("--concurrency", "8", "--sink", "dir:" + f.path("out"))
+        batch = f.genfarm("submit", f.prompts(10)).stdout.strip()
+        f.genfarm("watch", batch)
+        f.genfarm("collect", batch, "-o", f.path("out"))
+        assert [m["status"] for m in lines(f.batch("manifest.jsonl"))] == ["completed"] * 10
+
+
 def drain():
     """SIGTERM: calls in flight end, the rest goes back and another worker does it; no call twice."""
     with Farm() as f:
@@ -133,11 +145,20 @@ def other_language():
                   for i in range(20)]
         things += [things[3], b"\xc1 no msgpack", msgpack.packb({"batch": "theirs", "seal": True,
                                                                 "total": 20})]
-        for t in things:
-            subprocess.run(["redis-cli", "-s", f.socket, "-x", "RPUSH", "genfarm:{default}:inbox"],
-                           input=t, capture_output=True, check=True)
-        farm.until(lambda: f.cli("EXISTS", "genfarm:{default}:b:theirs") == "1")
+        push = lambda t: subprocess.run(["redis-cli", "-s", f.socket, "-x", "RPUSH",
+                                         "genfarm:{default}:inbox"],
+                                        input=t, capture_output=True, check=True)
+        for t in things[:5]:
+            push(t)
+        farm.until(lambda: f.cli("HGET", "genfarm:{default}:b:theirs", "hw") == "5")
+        collect = f.follow("collect", "theirs", "-o", f.path("out"))
+        farm.until(lambda: os.path.exists(f.path("out", "theirs", "metadata.json")))
+        for t in things[5:]:
+            push(t)
         out = f.genfarm("watch", "theirs", "--json").stdout
+        assert collect.wait(30) == 0
+        prompts = [m["prompt"] for m in lines(f.batch("manifest.jsonl"))]
+        assert prompts == ["a thing %d" % i for i in range(20)], prompts
         check_events([json.loads(line) for line in out.splitlines()], 20)
         farm.until(lambda: f.cli("LLEN", "genfarm:{default}:dead") == "1")
 
@@ -159,4 +180,5 @@ def library():
         assert p.returncode == 1 and "job 1" in p.stderr and "prompt" in p.stderr
 
 
-farm.main([three_workers_two_watchers, bad_weather, drain, lost_worker, steering, other_language, library])
+farm.main([three_workers_two_watchers, bad_weather, collected_afterwards, drain, lost_worker, steering,
+           other_language, library])

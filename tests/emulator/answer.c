@@ -16,6 +16,7 @@ struct plan {
     const struct answer *a;
     const struct fault *shape; // &good when nothing is wrong
     struct pictures pictures;
+    struct usage usage;
     struct buf thought, text;
     char id[32];
 };
@@ -134,10 +135,8 @@ static void write_candidate(struct writer *w, const struct plan *p, bool words, 
 
 static void write_usage(struct writer *w, const struct plan *p)
 {
-    struct usage u =
-        usage_of(p->a->request, p->pictures.finals, p->text.len, p->shape->block != NULL);
     write_begin(w, "usageMetadata", '{');
-    usage_write(w, &u);
+    usage_write(w, &p->usage);
     write_cstr(w, "serviceTier", p->a->request->tier);
     write_end(w, '}');
 }
@@ -229,9 +228,13 @@ static void find_words(struct plan *p, const uint8_t *look)
                                                  : "Here is the picture you asked for: ");
 }
 
-static void account(const struct plan *p, struct reply *r)
+static void account(struct plan *p, struct reply *r)
 {
     const struct pictures *all = &p->pictures;
+    p->usage = usage_of(p->a->request, all->finals, p->text.len, p->shape->block != NULL);
+    r->input_tokens = p->usage.prompt_text + p->usage.prompt_images;
+    r->text_tokens = p->usage.candidates + p->usage.thoughts - p->usage.images;
+    r->image_tokens = p->usage.images;
     r->images = (unsigned)all->finals;
     for (size_t i = 0; i < all->n; i++) {
         if (all->at[i].thought)

@@ -73,6 +73,9 @@ static void put_reply(struct json_object *o, const struct reply *r)
         put_hex(o, "image_sha256", r->image_digest);
         json_put_int(o, "image_bytes", (int64_t)r->image_bytes);
     }
+    json_put_int(o, "input_tokens", r->input_tokens);
+    json_put_int(o, "text_tokens", r->text_tokens);
+    json_put_int(o, "image_tokens", r->image_tokens);
     json_put_int(o, "body_bytes", (int64_t)rope_size(&r->body));
 }
 

@@ -12,7 +12,7 @@
 #define EXIT_USAGE 2
 
 struct given { // as on the command line
-    const char *listen, *size, *format, *quota;
+    const char *listen, *size, *format, *quota, *image;
     struct opt_strs faults;
     uint64_t threads;
     bool help, version;
@@ -42,6 +42,8 @@ static void table_of(struct given *g, struct opt *out, size_t n)
          0, 0},
         {"bytes", 0, OPT_BYTES, &s->bytes, "N", "0", NULL,
          "pads every image file to so much, still valid; 0: as drawn", 0, 1u << 30},
+        {"image", 0, OPT_STR, &g->image, "FILE", NULL, NULL,
+         "every image is this file, as it stands; spoiled ones are drawn still", 0, 0},
         {"format", 0, OPT_STR, &g->format, "F", "png", NULL,
          "of the images: png, jpeg, or auto for what the model answers in", 0, 0},
         {"thought-signature", 0, OPT_BYTES, &s->signature, "N", "0", NULL,
@@ -136,7 +138,7 @@ static enum err read_rest(struct given *g, char *host, size_t n, struct buf *why
         buf_addf(why, "--format: \"%s\" is not png, jpeg or auto", g->format);
     else if (g->quota && quota_parse(&s->quota, g->quota) != OK)
         buf_addf(why, "--quota: \"%s\" is not calls per time, like 100/1m", g->quota);
-    else
+    else if (!g->image || (s->stock = stock_new(g->image, why)))
         return fault_plan_read(&s->faults, &g->faults, why);
     return ERR_FORMAT;
 }
@@ -224,5 +226,6 @@ int main(int argc, char *argv[])
     signal(SIGPIPE, SIG_IGN);
     status = serve(&given.settings, &signals);
     pad_free(given.settings.pad);
+    stock_free(given.settings.stock);
     return status;
 }

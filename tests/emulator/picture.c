@@ -55,6 +55,11 @@ enum err picture_webp(struct picture *out)
     return out->head.err;
 }
 
+void picture_stock(const struct stock *s, struct picture *out)
+{
+    *out = (struct picture){.mime = s->mime, .stock = s};
+}
+
 void picture_free(struct picture *p)
 {
     buf_free(&p->head);
@@ -63,11 +68,15 @@ void picture_free(struct picture *p)
 
 uint64_t picture_size(const struct picture *p)
 {
-    return p->head.len + p->pad_size + p->tail.len;
+    return p->stock ? p->stock->bytes.len : p->head.len + p->pad_size + p->tail.len;
 }
 
 void picture_digest(const struct picture *p, uint8_t out[static DIGEST_SIZE])
 {
+    if (p->stock) {
+        memcpy(out, p->stock->digest, DIGEST_SIZE);
+        return;
+    }
     struct digest *d = digest_new();
     memset(out, 0, DIGEST_SIZE);
     if (!d)
@@ -85,6 +94,10 @@ void picture_digest(const struct picture *p, uint8_t out[static DIGEST_SIZE])
 void picture_base64(const struct picture *p, struct rope *out)
 {
     struct buf head = {.max = FILE_MAX}, tail = {.max = FILE_MAX};
+    if (p->stock) {
+        rope_repeat(out, buf_span(&p->stock->base64), p->stock->base64.len);
+        return;
+    }
     base64_add(&head, buf_span(&p->head));
     base64_add(&tail, buf_span(&p->tail));
     rope_take(out, &head);

@@ -10,6 +10,7 @@
 #include "common/digest.h"
 #include "emulator/pad.h"
 #include "emulator/rope.h"
+#include "emulator/stock.h"
 
 struct picture_spec {
     uint32_t w, h; // pixels
@@ -21,15 +22,18 @@ struct picture_spec {
 };
 
 // The file is `head`, then `pad_size` bytes of the pad's pattern, then `tail`. The lengths of
-// the first two are multiples of three, so that their base64 can be strung together.
+// the first two are multiples of three, so that their base64 can be strung together. Or it is
+// `stock` (borrowed, else NULL), and those are empty.
 struct picture {
     struct buf head, tail;
     const struct pad_pattern *pattern;
     uint64_t pad_size;
     const char *mime;
+    const struct stock *stock;
 };
 
 MUST_USE enum err picture_draw(const struct picture_spec *spec, struct picture *out);
+void picture_stock(const struct stock *s, struct picture *out);
 void picture_free(struct picture *p);
 uint64_t picture_size(const struct picture *p);
 void picture_digest(const struct picture *p, uint8_t out[static DIGEST_SIZE]);

@@ -54,6 +54,10 @@ static enum err make_one(const struct answer *a, const struct fault *shape, unsi
                                 .look = look,
                                 .words = buf_span(&a->request->prompt),
                                 .pad = a->settings->pad};
+    if (a->settings->stock && shape->spoil == SPOIL_NOTHING) {
+        picture_stock(a->settings->stock, out);
+        return OK;
+    }
     if (shape->spoil == SPOIL_WEBP)
         return picture_webp(out);
     pictures_look(a, i, look);

@@ -23,6 +23,7 @@ struct reply {
     unsigned images;           // image parts
     uint64_t image_bytes;
     uint8_t image_digest[DIGEST_SIZE];
+    int64_t input_tokens, text_tokens, image_tokens; // as usageMetadata tells
 };
 
 void reply_free(struct reply *r);

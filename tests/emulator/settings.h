@@ -8,6 +8,7 @@
 #include "emulator/fault.h"
 #include "emulator/pad.h"
 #include "emulator/quota.h"
+#include "emulator/stock.h"
 
 enum format { FORMAT_PNG, FORMAT_JPEG, FORMAT_AUTO }; // auto: as the model does
 
@@ -26,5 +27,6 @@ struct settings {
     struct quota quota;       // as given: every server keeps a copy to count in
     struct fault_plan faults; // holds the seed
     struct pad *pad;
+    struct stock *stock; // every image that is not spoiled; NULL: they are drawn
 };
 #endif

@@ -7,6 +7,7 @@ import re
 import resource
 import selectors
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -73,6 +74,11 @@ class Pictures(unittest.TestCase):
         self.assertEqual((line["model"], line["status"], line["fault"], line["images"],
                           line["method"], line["tries"]), (MODEL, 200, None, 1, "POST", 1))
         self.assertEqual(line["body_bytes"], len(answer.body))
+        usage = answer.json()["usageMetadata"]
+        self.assertEqual(
+            (line["input_tokens"], line["image_tokens"], line["text_tokens"]),
+            (usage["promptTokenCount"], usage["candidatesTokensDetails"][0]["tokenCount"],
+             usage["totalTokenCount"] - usage["promptTokenCount"] - line["image_tokens"]))
         self.assertRegex(line["time"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
         self.assertEqual([n for n in (x.get("n") for x in self.emulator.log()) if n],
                          list(range(1, line["n"] + 1)))
@@ -134,6 +140,25 @@ class Padding(unittest.TestCase):
         with Emulator("--latency", "0", "--format", "jpeg", "--size", "256") as e:
             (image,) = e.generate("small", "gemini-2.5-flash-image").images()
             self.assertEqual(jpeg_size(image), (256, 256))
+
+
+class Stock(unittest.TestCase):
+    def test_every_image_is_the_file(self):
+        with Emulator("--latency", "0", "--size", "64", "--format", "jpeg") as e:
+            (file,) = e.generate("to be kept").images()
+        with tempfile.NamedTemporaryFile() as f:
+            f.write(file)
+            f.flush()
+            with Emulator("--latency", "0", "--image", f.name) as e:
+                for i in range(2):
+                    answer = e.generate(f"number {i}")
+                    self.assertEqual(answer.images(), [file])
+                    self.assertEqual(answer.parts()[-1]["inlineData"]["mimeType"], "image/jpeg")
+                    line = e.log()[-1]
+                    self.assertEqual(line["image_sha256"], hashlib.sha256(file).hexdigest())
+                    self.assertEqual(line["image_bytes"], len(file))
+                (cut,) = e.generate("[[fault:cut_image]]").images()
+                self.assertNotEqual(cut, file)
 
 
 class Requests(unittest.TestCase):
@@ -361,6 +386,8 @@ class Options(unittest.TestCase):
                 (["--listen", "nowhere"], "--listen"), (["--size", "big"], "--size"),
                 (["--quota", "10"], "--quota"), (["--format", "gif"], "--format"),
                 (["--latency", "soon"], "--latency"), (["stray"], "stray"),
+                (["--image", "/nonexistent/image"], "/nonexistent/image"),
+                (["--image", "/dev/null"], "neither PNG"),
                 (["--log", "/nonexistent/log"], "/nonexistent/log"),
                 (["--port-file", "/nonexistent/port"], "/nonexistent/port")]:
             with self.subTest(options=options):

@@ -10,7 +10,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum err e = redis_url_parse((struct span){(const char *)data, size}, &u, &why);
     FUZZ_CHECK((e == OK) == (why.len == 0));
     if (e == OK) {
-        FUZZ_CHECK(u.host && u.host[0]);
+        FUZZ_CHECK(u.n_hosts >= 1 && (u.kind != REDIS_SERVER || u.n_hosts == 1));
+        for (size_t i = 0; i < u.n_hosts; i++)
+            FUZZ_CHECK(u.hosts[i].name[0] && (u.scheme == REDIS_UNIX || u.hosts[i].port > 0));
+        FUZZ_CHECK((u.kind == REDIS_SENTINEL) == (u.primary && u.primary[0]));
         redis_url_show(&shown, &u);
         FUZZ_CHECK(shown.err == OK && shown.len > 0);
         struct redis_url open = u;

@@ -218,9 +218,18 @@ static void audit_lists(const struct redis_server *s)
     assert_int_equal(told, counted);
 }
 
+static long long input_bytes(const struct redis_server *s, const char *batch)
+{
+    return redis_server_number(
+        s, "EVAL %s 1 " P "in:%s",
+        "local n = 0 for _, v in ipairs(redis.call('HVALS', KEYS[1])) do "
+        "n = n + #v end return n",
+        batch);
+}
+
 void audit(const struct redis_server *s)
 {
-    long long live = 0;
+    long long live = 0, bytes = 0;
     redisReply *names = list(s, "ZRANGE %s 0 -1", P "batches");
     for (size_t i = 0; i < names->elements; i++) {
         struct batch *b = calloc(1, sizeof *b);
@@ -228,10 +237,14 @@ void audit(const struct redis_server *s)
         if (redis_server_number(s, "EXISTS " P "b:%s", b->name)) {
             audit_batch(s, b);
             live += b->open;
+            bytes += b->done ? 0 : input_bytes(s, b->name);
         }
         free(b);
     }
     freeReplyObject(names);
     assert_int_equal(redis_server_number(s, "LLEN " P "live"), live);
+    assert_int_equal(redis_server_number(s, "EVAL %s 1 " P "queued",
+                                         "return tonumber(redis.call('GET', KEYS[1]) or 0)"),
+                     bytes);
     audit_lists(s);
 }

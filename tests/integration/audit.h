@@ -8,6 +8,6 @@
 // Of every batch: counters add up and agree with the states; events are dense, with at most one
 // terminal event a job and run; every open job is in exactly one place (ready, delayed, active,
 // or being taken back). Of the queue: the count of live jobs, the counts of ready ones and the
-// rings agree with the lists.
+// rings agree with the lists, and the count of the inputs' bytes with the inputs.
 void audit(const struct redis_server *s);
 #endif

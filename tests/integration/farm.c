@@ -231,17 +231,27 @@ static void told_marks(void *ctx, enum err e, struct span marks)
     copy_span(m->text, sizeof m->text, marks);
 }
 
-struct marks farm_sent(struct farm *f, const struct hand *h, size_t n, const struct held *jobs)
+struct marks farm_sent_as(struct farm *f, const struct hand *h, uint64_t number, size_t n,
+                          const struct held *jobs, int64_t worst)
 {
     struct marks m = {0};
     struct queue_field *fields = calloc(n + 1, sizeof *fields);
-    for (size_t i = 0; i < n; i++)
+    int64_t *all = calloc(n + 1, sizeof *all);
+    for (size_t i = 0; i < n; i++) {
         fields[i] = jobs[i].field;
-    m.err = queue_sent(f->queue, span_of(h->inc), n, fields, told_marks, &m);
+        all[i] = worst;
+    }
+    m.err = queue_sent(f->queue, span_of(h->inc), number, n, fields, all, told_marks, &m);
     free(fields);
+    free(all);
     if (m.err == OK)
         wait_for(f->loop, &m.done, "sent marks");
     return m;
+}
+
+struct marks farm_sent(struct farm *f, struct hand *h, size_t n, const struct held *jobs)
+{
+    return farm_sent_as(f, h, ++h->mark, n, jobs, 0);
 }
 
 struct marks farm_settle_as(struct farm *f, struct hand *h, uint64_t number, size_t n,
@@ -284,9 +294,13 @@ static struct marks settle(struct farm *f, struct hand *h, enum queue_op op, int
                                      .op = op,
                                      .delay_ms = delay_ms,
                                      .ticket = jobs[i].ticket};
+        s[i].figures = (struct queue_figures){.calls = 1};
         if (op == QUEUE_COMPLETED)
-            s[i].figures = (struct queue_figures){
-                .cost_micro = 39000, .output_tokens = 1290, .bytes = 1000, .images = 1};
+            s[i].figures = (struct queue_figures){.cost_micro = 39000,
+                                                  .output_tokens = 1290,
+                                                  .bytes = 1000,
+                                                  .images = 1,
+                                                  .calls = 1};
         if (!terminal)
             continue;
         write_event(&events[i], op, &jobs[i]);

@@ -50,7 +50,7 @@ void farm_submit(struct farm *f, const char *batch, const char *user, const char
 
 struct hand { // a worker
     char inc[40];
-    uint64_t seq, number; // the last ones used
+    uint64_t seq, number, mark; // the last ones used
 };
 struct held { // a claimed job
     char batch[JOB_MAX_NAME + 1], user[JOB_MAX_NAME + 1], list[4 * JOB_MAX_NAME];
@@ -77,7 +77,9 @@ struct told farm_register(struct farm *f, const char *inc);
 struct claims *farm_claim(struct farm *f, struct hand *h, unsigned want);
 struct claims *farm_claim_at(struct farm *f, struct hand *h, uint64_t seq, unsigned want,
                              const char *lane);
-struct marks farm_sent(struct farm *f, const struct hand *h, size_t n, const struct held *jobs);
+struct marks farm_sent(struct farm *f, struct hand *h, size_t n, const struct held *jobs);
+struct marks farm_sent_as(struct farm *f, const struct hand *h, uint64_t number, size_t n,
+                          const struct held *jobs, int64_t worst); // worst: of each call
 // Settles all of them in the same way; of terminal ones with the event that belongs to it.
 struct marks farm_settle(struct farm *f, struct hand *h, enum queue_op op, size_t n,
                          const struct held *jobs);

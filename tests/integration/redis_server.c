@@ -60,12 +60,18 @@ struct redis_server *redis_server_new(const char *const extra[])
 
 static _Noreturn void run(const struct redis_server *s, pid_t parent)
 {
-    const char *argv[MAX_ARGS] = {
-        "redis-server", "--port",      "0",  "--unixsocket", s->socket, "--dir",
-        s->dir,         "--save",      "",   "--appendonly", "no",      "--logfile",
-        s->log,         "--daemonize", "no", "--databases",  "16"};
-    size_t n = 17;
-    for (const char *const *more = s->extra; more && *more && n < MAX_ARGS - 1; more++)
+    const char *const usual[] = {"--port",       "0",    "--unixsocket", s->socket,
+                                 "--dir",        s->dir, "--save",       "",
+                                 "--appendonly", "no",   "--logfile",    s->log,
+                                 "--daemonize",  "no",   "--databases",  "16"};
+    const char *argv[MAX_ARGS] = {"redis-server"};
+    const char *const *more = s->extra;
+    size_t n = 1;
+    if (more && *more && (*more)[0] != '-')
+        argv[n++] = *more++;
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        argv[n++] = usual[i];
+    for (; more && *more && n < MAX_ARGS - 1; more++)
         argv[n++] = *more;
     prctl(PR_SET_PDEATHSIG, SIGKILL); // a test that crashes leaves no server behind
     if (getppid() != parent)

@@ -12,9 +12,9 @@
 
 struct redis_server;
 
-// `extra`: more arguments, as {"--appendonly", "yes", NULL}; later ones win; NULL: none. They
-// are borrowed until redis_server_stop(). Returns when the server answers and has loaded its
-// data.
+// `extra`: more arguments, as {"--appendonly", "yes", NULL}; later ones win; NULL: none. The
+// first one may be the path of a file of settings. They are borrowed until redis_server_stop().
+// Returns when the server answers and has loaded its data.
 struct redis_server *redis_server_start(const char *const extra[]);
 void redis_server_stop(struct redis_server *s); // kills it and deletes its directory; NULL: ok
 

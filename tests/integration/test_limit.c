@@ -1,5 +1,6 @@
 // test_limit.c - the limiter: slots of one group over several connections. Never more than N +
 // 1 calls in any window of a period, whoever asks for them.
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,8 @@
 struct grant {
     bool done;
     enum err err;
-    int64_t server_us, next_us;
-    char spec[256];
+    int64_t server_us, wait_us;
+    char spec[256], reason[64];
     size_t n;
     int64_t at[LIMIT_MAX_SLOTS]; // in the server's time
 };
@@ -25,7 +26,8 @@ static void granted(void *ctx, enum err e, const struct limit_grant *g)
     if (e != OK)
         return;
     to->server_us = g->server_us;
-    to->next_us = g->next_us;
+    to->wait_us = g->wait_us;
+    snprintf(to->reason, sizeof to->reason, "%.*s", (int)g->reason.len, g->reason.ptr);
     snprintf(to->spec, sizeof to->spec, "%.*s", (int)g->spec.len, g->spec.ptr);
     to->n = g->n;
     for (size_t i = 0; i < g->n; i++)
@@ -48,14 +50,31 @@ static void ask_ok(struct farm *f, const struct limit_request *r, struct grant *
 
 #define GROUP SPAN("p/m/standard")
 
+static struct grant put(struct farm *f, struct span group, struct span spec)
+{
+    struct grant g = {0};
+    assert_int_equal(limit_set(f->link->redis, 5, group, spec, granted, &g), OK);
+    wait_for(f->loop, &g.done, "a limit to be set");
+    assert_int_equal(g.err, OK);
+    return g;
+}
+
+static struct grant refuse(struct farm *f, int64_t cool_us, int64_t sent_us, bool rate)
+{
+    struct grant g = {0};
+    assert_int_equal(
+        limit_refused(f->link->redis, 5, GROUP, cool_us, sent_us, rate, granted, &g), OK);
+    wait_for(f->loop, &g.done, "a refusal to be told");
+    assert_int_equal(g.err, OK);
+    return g;
+}
+
 static void set(struct farm *f, const char *text)
 {
     struct buf spec = {.max = 1000};
     struct grant g;
     assert_int_equal(limit_spec(span_of(text), &spec, NULL), OK);
-    ask_ok(f,
-           &(struct limit_request){.group = GROUP, .spec = buf_span(&spec), .how = LIMIT_SET},
-           &g);
+    g = put(f, GROUP, buf_span(&spec));
     assert_string_equal(g.spec, buf_str(&spec));
     buf_free(&spec);
 }
@@ -81,7 +100,8 @@ static void without_a_limit_no_slots_are_needed(void **state)
     ask_ok(f, &(struct limit_request){.group = GROUP, .want = 5, .horizon_us = 1000000}, &g);
     assert_string_equal(g.spec, "");
     assert_int_equal(g.n, 0);
-    assert_int_equal(g.next_us, 0);
+    assert_int_equal(g.wait_us, 0);
+    assert_string_equal(g.reason, "");
     assert_true(g.server_us > 1600000000000000);
     assert_int_equal(redis_server_number(f->server, "DBSIZE"), 0);
 }
@@ -111,7 +131,8 @@ static void the_horizon_bounds_them(void **state)
     r.horizon_us = 1000;
     ask_ok(f, &r, &g);
     assert_int_equal(g.n, 0);
-    assert_true(g.next_us > 1000 && g.next_us <= 606000);
+    assert_true(g.wait_us > 1000 && g.wait_us <= 606000);
+    assert_string_equal(g.reason, "req");
 }
 
 static void several_connections_share(void **state)
@@ -160,6 +181,191 @@ static void every_dimension_holds(void **state)
     assert_in_range(g.n, 85, 92);
 }
 
+static void strict_is_one_less(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    set(f, "req=10/1s,strict");
+    ask_ok(f, &(struct limit_request){.group = GROUP, .want = 50, .horizon_us = 10000000}, &g);
+    assert_int_equal(g.n, 50);
+    assert_at_most(g.at, g.n, 10, 1000000);
+}
+
+// What a call takes moves each dimension on by so much; what it took beyond that, later.
+static void tokens_and_dollars_count(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    set(f, "tpm=60000,usd10m=6"); // 1,000 tokens or a cent a second
+    struct limit_request r = {.group = GROUP,
+                              .want = 20,
+                              .horizon_us = 3000000,
+                              .each = {.images = 1, .tokens = 500, .micro = 1000}};
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 6); // tokens bind: two a second
+    assert_string_equal(g.reason, "tpm");
+    r.each = (struct limit_units){.images = 1, .tokens = 1, .micro = 20000};
+    set(f, "tpm=60000,usd10m=6");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 2); // dollars bind: one in two seconds
+    assert_string_equal(g.reason, "usd10m");
+    set(f, "tpm=60000,usd10m=6");
+    r.want = 1;
+    ask_ok(f, &r, &g);
+    r.extra.tokens = 10000; // it thought: ten seconds more
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 0);
+    assert_string_equal(g.reason, "tpm");
+    assert_in_range(g.wait_us, 9900000, 10100000);
+    r.extra.tokens = -9000;
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 1);
+}
+
+static void a_day_has_so_many(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    set(f, "rpd=3");
+    struct limit_request r = {.group = GROUP, .want = 5, .horizon_us = 1000000};
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 3);
+    assert_string_equal(g.reason, "rpd");
+    int64_t end = limit_day_end(g.server_us);
+    assert_in_range(g.server_us + g.wait_us, end - 1000, end + 1000);
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l ends:rpd 1"); // it passes
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 3);
+}
+
+static void calls_in_flight_are_shared(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    set(f, "inflight=10");
+    struct limit_request a = {
+        .group = GROUP, .want = 8, .horizon_us = 1000, .inc = SPAN("a"), .held_us = 60000000};
+    struct limit_request b = a;
+    b.inc = SPAN("b");
+    ask_ok(f, &a, &g);
+    assert_int_equal(g.n, 8);
+    ask_ok(f, &b, &g);
+    assert_int_equal(g.n, 2);
+    assert_string_equal(g.reason, "inflight");
+    a.want = 0;
+    a.held = 3; // five are over
+    ask_ok(f, &a, &g);
+    b.held = 2;
+    ask_ok(f, &b, &g);
+    assert_int_equal(g.n, 5);
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l e:b 1"); // it died
+    a.want = 20;
+    ask_ok(f, &a, &g);
+    assert_int_equal(g.n, 7);
+}
+
+// --- Refusals ---
+
+static void a_refusal_cools_all(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP, .want = 5, .horizon_us = 100000};
+    ask_ok(f, &r, &g);
+    refuse(f, 3000000, g.server_us, true);
+    ask_ok(f, &r, &g); // without a limit, too
+    assert_string_equal(g.spec, "");
+    assert_string_equal(g.reason, "cooling");
+    assert_in_range(g.wait_us, 2900000, 3000000);
+    set(f, "req=1000/1s");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 0);
+    r.horizon_us = 4000000;
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 5);
+    assert_true(g.at[0] - g.server_us > 2800000);
+    r.group = SPAN("p/other/standard");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.wait_us, 0);
+}
+
+#define assert_near(a, b) assert_true(fabs((a) - (b)) < 1e-4)
+
+static double rate(struct farm *f)
+{
+    redisReply *r = redis_server_ask(f->server, "HGET genfarm:{limit:p/m/standard}:l rate");
+    double v = r->type == REDIS_REPLY_STRING ? atof(r->str) : 1;
+    freeReplyObject(r);
+    return v;
+}
+
+static void the_first_of_a_burst_cuts_the_rate(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    set(f, "req=1000/1s");
+    struct limit_request r = {.group = GROUP, .want = 1, .horizon_us = 1000000};
+    ask_ok(f, &r, &g);
+    int64_t sent = g.server_us;
+    struct grant cut = refuse(f, 0, sent, true);
+    assert_near(rate(f), 0.7);
+    refuse(f, 0, sent, true); // sent before the cut: of the same burst
+    assert_near(rate(f), 0.7);
+    refuse(f, 0, cut.server_us + 1000, true); // below a half of the last ceiling
+    assert_near(rate(f), 0.49);
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l rate 0.66");
+    refuse(f, 0, cut.server_us + 60000000, true); // near what was refused before
+    assert_near(rate(f), 0.66 * 0.95);
+    redis_server_do(f->server, "HINCRBY genfarm:{limit:p/m/standard}:l rate_at -5000000");
+    ask_ok(f, &r, &g);
+    assert_near(rate(f), 0.66 * 0.95 + 5 * 0.005 * 0.66); // slowly, near the ceiling
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l rate 0.3");
+    redis_server_do(f->server, "HINCRBY genfarm:{limit:p/m/standard}:l rate_at -2000000");
+    ask_ok(f, &r, &g);
+    assert_near(rate(f), 0.3 + 2 * 0.05 * 0.66);
+}
+
+// So many half seconds, each with a refusal.
+static void refuse_often(struct farm *f, int times, int64_t sent_us)
+{
+    for (int i = 0; i < times; i++) {
+        redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l streak_at 0");
+        refuse(f, 0, sent_us, false);
+    }
+}
+
+static void sustained_refusals_open_the_circuit(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP, .want = 5, .horizon_us = 100000};
+    ask_ok(f, &r, &g);
+    int64_t sent = g.server_us;
+    refuse_often(f, 3, sent);
+    r.went_well_us = sent; // between them some went well
+    ask_ok(f, &r, &g);
+    r.went_well_us = 0;
+    refuse_often(f, 3, sent);
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, ""); // three are not enough
+    refuse(f, 0, sent, false);         // at the same time as the last: still three
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "");
+    refuse_often(f, 1, sent);
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "probing");
+    assert_int_equal(g.n, 0);
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l cd 1"); // the pause is over
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 1); // a probe
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 0); // and no other for a second
+    r.went_well_us = g.server_us + 1000000000;
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l cd 1");
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, ""); // closed again: no slots are needed
+}
+
 static void the_first_spec_stays(void **state)
 {
     struct farm *f = *state;
@@ -170,17 +376,13 @@ static void the_first_spec_stays(void **state)
     r.spec = SPAN("req=7/1000000");
     ask_ok(f, &r, &g);
     assert_string_equal(g.spec, "req=5/1000000"); // the worker learns which is in force
-    r.how = LIMIT_SET;
-    ask_ok(f, &r, &g);
+    g = put(f, GROUP, SPAN("req=7/1000000"));
     assert_string_equal(g.spec, "req=7/1000000");
     r.group = SPAN("p/other/standard"); // groups are apart
-    r.how = LIMIT_KEEP;
     r.spec = (struct span){0};
     ask_ok(f, &r, &g);
     assert_string_equal(g.spec, "");
-    r.group = GROUP;
-    r.how = LIMIT_CLEAR;
-    ask_ok(f, &r, &g);
+    g = put(f, GROUP, SPAN(""));
     assert_string_equal(g.spec, "");
     assert_int_equal(redis_server_number(f->server, "DBSIZE"), 0);
 }
@@ -279,6 +481,13 @@ int main(void)
         T(the_horizon_bounds_them),
         T(several_connections_share),
         T(every_dimension_holds),
+        T(strict_is_one_less),
+        T(tokens_and_dollars_count),
+        T(a_day_has_so_many),
+        T(calls_in_flight_are_shared),
+        T(a_refusal_cools_all),
+        T(the_first_of_a_burst_cuts_the_rate),
+        T(sustained_refusals_open_the_circuit),
         T(the_first_spec_stays),
         T(a_new_spec_replaces_all_of_the_old),
         T(slots_can_be_handed_back),

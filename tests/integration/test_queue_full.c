@@ -59,6 +59,7 @@ static void images_are_refused(void **state)
     const struct span temps[] = {SPAN("t/1")};
     assert_int_equal(
         farm_wait(f, blob_push(f->queue, temps[0], SPAN("chunk"), told_value, &t), &t).err, OK);
+    assert_true(redis_server_number(f->server, "PTTL " FARM_PREFIX "o:t/1") > 0);
     fill(f);
     t = (struct told){0};
     assert_int_equal(

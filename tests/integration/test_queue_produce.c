@@ -165,6 +165,54 @@ static void a_full_queue_refuses(void **state)
     audit(f->server);
 }
 
+static struct told create_sized(struct farm *f, const char *batch, int64_t total, int64_t bytes,
+                                int64_t most)
+{
+    struct told t = {0};
+    struct batch_options o = {.batch = span_of(batch),
+                              .nonce = (const uint8_t *)"0123456789abcdef",
+                              .digest = SPAN("options"),
+                              .total = total,
+                              .bytes = bytes,
+                              .max_bytes = most};
+    return farm_wait(f, queue_create(f->queue, &o, told_value, &t), &t);
+}
+
+static void bytes_are_bounded_too(void **state)
+{
+    struct farm *f = *state;
+    farm_submit(f, "first", "ann", NULL, 8);
+    long long bytes = redis_server_number(f->server, "INCRBY " FARM_PREFIX "queued 0");
+    assert_true(bytes > 0);
+    struct told t = create_sized(f, "more", 2, 100, bytes + 99);
+    assert_int_equal(t.err, ERR_LIMIT);
+    assert_int_equal(t.value, ~bytes);
+    assert_int_equal(create_sized(f, "more", 2, 100, bytes + 100).err, OK);
+    // When the first one has ended there is room, and no longer when it is opened again.
+    struct hand h = farm_hand(f, "w1");
+    struct claims *c = farm_claim(f, &h, 8);
+    farm_settle(f, &h, QUEUE_FAILED, c->n, c->jobs);
+    audit(f->server);
+    assert_int_equal(create_sized(f, "large", 1, bytes, 100 + bytes).err, OK);
+    assert_int_equal(farm_retry(f, "first", 2, 1, (uint32_t[]){3}).err, OK);
+    audit(f->server);
+    assert_int_equal(create_sized(f, "third", 1, 1, 100 + 2 * bytes).err, ERR_LIMIT);
+    free(c);
+}
+
+static void what_is_declared_counts(void **state)
+{
+    struct farm *f = *state;
+    assert_int_equal(create_limited(f, "slow", 6, 10), OK);
+    assert_int_equal(create_limited(f, "quick", 5, 10), ERR_LIMIT);
+    assert_int_equal(farm_chunk(f, "slow", 0, 4).err, OK); // it is not counted twice
+    assert_int_equal(create_limited(f, "quick", 5, 10), ERR_LIMIT);
+    assert_int_equal(create_limited(f, "quick", 4, 10), OK);
+    // Who has declared jobs and never sent them is waited for a minute.
+    redis_server_do(f->server, "ZADD " FARM_PREFIX "batches 5 slow");
+    assert_int_equal(create_limited(f, "third", 2, 10), OK);
+}
+
 static void what_cannot_be_is_refused_here(void **state)
 {
     struct farm *f = *state;
@@ -198,6 +246,8 @@ int main(void)
         T(nothing_without_a_batch),
         T(an_empty_batch_ends_at_once),
         T(a_full_queue_refuses),
+        T(bytes_are_bounded_too),
+        T(what_is_declared_counts),
         T(what_cannot_be_is_refused_here),
         T(a_large_chunk_goes_in_one_call),
     };

@@ -249,7 +249,7 @@ static void every_way_to_end(void **state)
     farm_submit(f, "b", "ann", NULL, 6);
     struct claims *c = claim_ok(f, &h, 6, 6);
     assert_marks(farm_sent(f, &h, 6, c->jobs), "111111");
-    assert_int_equal(farm_status(f, "b").b.calls, 6);
+    assert_int_equal(farm_status(f, "b").b.calls, 0); // not known yet to have gone out
     assert_marks(farm_settle(f, &h, QUEUE_COMPLETED, 1, c->jobs), "1");
     assert_marks(farm_settle(f, &h, QUEUE_FAILED, 1, c->jobs + 1), "1");
     assert_marks(farm_settle(f, &h, QUEUE_CANCELLED, 1, c->jobs + 2), "1");
@@ -268,7 +268,7 @@ static void every_way_to_end(void **state)
     assert_int_equal(again->jobs[0].ticket.index, 3);
     assert_int_equal(again->jobs[0].ticket.attempts, 1);
     assert_marks(farm_sent(f, &h, 1, c->jobs + 4), "1"); // noted: may be sent again
-    assert_int_equal(farm_status(f, "b").b.calls, 7);
+    assert_int_equal(farm_status(f, "b").b.calls, 5);
     assert_marks(farm_settle(f, &h, QUEUE_COMPLETED, 2, c->jobs + 4), "11");
     assert_marks(farm_settle(f, &h, QUEUE_COMPLETED, 1, again->jobs), "1");
     assert_true(farm_status(f, "b").b.done_ms > 0);
@@ -342,8 +342,8 @@ static void marks_tell_whose_jobs_they_are(void **state)
     mixed[1].field.slot = 77;
     assert_marks(farm_sent(f, &h, 3, mixed), "101");
     assert_marks(farm_sent(f, &h, 3, mixed), "101"); // again
-    assert_int_equal(farm_status(f, "b").b.calls, 2);
     assert_marks(farm_settle(f, &h, QUEUE_COMPLETED, 3, mixed), "101");
+    assert_int_equal(farm_status(f, "b").b.calls, 2);
     audit(f->server);
     free(c);
 }
@@ -428,7 +428,7 @@ static void lost_jobs_come_back(void **state)
         assert_int_equal(d->jobs[i].ticket.attempts, 0); // no attempt is burnt
         assert_int_equal(d->jobs[i].ticket.lost, 1);
     }
-    assert_int_equal(redis_server_number(f->server, "EXISTS " FARM_PREFIX "w:w1"), 0);
+    assert_true(redis_server_number(f->server, "PTTL " FARM_PREFIX "w:w1") > 0); // goes later
     struct claims *late = farm_claim(f, &h, 1);
     assert_int_equal(late->err, ERR_LOST);
     free(c), free(d), free(late);
@@ -546,7 +546,7 @@ static void batches_expire(void **state)
     assert_int_equal(redis_server_number(f->server, "EXISTS " FARM_PREFIX "batches"), 0);
     assert_int_equal(farm_leave(f, &h).err, OK);
     redis_server_do(f->server, "DEL " FARM_PREFIX "wake");
-    assert_int_equal(redis_server_number(f->server, "DBSIZE"), 1); // cfg
+    assert_int_equal(redis_server_number(f->server, "DBSIZE"), 2); // cfg, and the usage of the day
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 // test_redis.c - the connection to Redis: ways in, words for what fails, deadlines, and every
 // request told exactly once, whatever becomes of the server.
-#include <signal.h>
 #include <netdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +108,15 @@ static void passwords_and_users(void **state)
     l = link_new(r->loop, url, NULL);
     link_up(l);
     assert_int_equal(redis_version(l->redis), 0);
-    assert_int_equal(link_say(l, 2, "INFO server").err, ERR_AUTH);
+    assert_int_equal(link_say(l, 2, "INFO server").err, ERR_DENIED);
+    link_free(l);
+    redis_server_do(r->server, "ACL SETUSER poor resetkeys ~mine");
+    l = link_new(r->loop, url, NULL);
+    link_up(l);
+    assert_int_equal(link_say(l, 2, "GET theirs").err, ERR_DENIED);
+    assert_int_equal(link_say(l, 2, "EVAL return(redis.call('INFO')) 1 mine").err, ERR_DENIED);
+    assert_int_equal(link_say(l, 2, "EVAL return(redis.call('GET','theirs')) 1 mine").err,
+                     ERR_DENIED);
     link_free(l);
 }
 
@@ -249,31 +257,15 @@ static void freed_with_requests_under_way(void **state)
     }
 }
 
-struct suicide {
-    struct link *link;
-    bool done;
-    unsigned times;
-};
-
-static void free_it(void *ctx, enum err e, const redisReply *reply)
-{
-    (void)e, (void)reply;
-    struct suicide *s = ctx;
-    s->times++;
-    s->done = true;
-    redis_free(s->link->redis);
-    s->link->redis = NULL;
-}
-
 static void freed_from_a_callback(void **state)
 {
     struct room *r = *state;
     struct link *l = link_new(r->loop, redis_server_url(r->server), NULL);
-    struct suicide k = {l, false, 0};
+    struct link_end k = {.link = l};
     struct span ping = SPAN("PING");
     struct said after;
     link_up(l);
-    assert_int_equal(redis_call(l->redis, 2, free_it, &k, 1, &ping), OK);
+    assert_int_equal(redis_call(l->redis, 2, link_ends, &k, 1, &ping), OK);
     assert_int_equal(link_begin(l, 2, &after, "PING"), OK);
     wait_for(r->loop, &k.done, "PING");
     wait_seconds(r->loop, 0.02);
@@ -372,6 +364,41 @@ static void a_replica_is_refused(void **state)
     link_free(l);
 }
 
+static bool somebody_waits(const struct redis_server *s)
+{
+    redisReply *r = redis_server_ask(s, "INFO clients");
+    bool yes = strstr(r->str, "blocked_clients:1");
+    freeReplyObject(r);
+    return yes;
+}
+
+// As after a failover: what was said to it is answered, and nothing more is said to it.
+static void a_primary_that_is_one_no_more_is_left(void **state)
+{
+    struct room *r = *state;
+    struct link *l = link_new(r->loop, redis_server_url(r->server), NULL);
+    struct link *idle = link_new(r->loop, redis_server_url(r->server), NULL);
+    struct said waits;
+    link_up(l);
+    link_up(idle);
+    assert_int_equal(link_begin(idle, 5, &waits, "BLPOP nothing 4"), OK);
+    while (!somebody_waits(r->server))
+        wait_seconds(r->loop, 0.01);
+    redis_server_do(r->server, "REPLICAOF 127.0.0.1 %u", redis_server_free_port());
+    assert_int_equal(link_say(l, 2, "SET a b").err, ERR_BUSY);
+    link_down(l);
+    assert_int_equal(l->why, ERR_BUSY);
+    wait_for(r->loop, &waits.done, "BLPOP");
+    assert_int_equal(waits.err, ERR_BUSY);
+    link_down(idle);
+    redis_server_do(r->server, "REPLICAOF NO ONE");
+    link_up(l);
+    link_up(idle);
+    assert_int_equal(l->downs, 1);
+    link_free(l);
+    link_free(idle);
+}
+
 // A server with much to load answers -LOADING until it has.
 static void a_loading_server_is_waited_for(void **state)
 {
@@ -407,9 +434,9 @@ static void a_loading_server_is_waited_for(void **state)
 
 struct tls {
     char dir[64], key[96], cert[96], other[96];
-    char port[8];
+    char port[8], bus[8];
     struct redis_server *server;
-    const char *args[16];
+    const char *args[24];
 };
 
 static bool make_cert(const char *key, const char *cert)
@@ -424,7 +451,7 @@ static bool make_cert(const char *key, const char *cert)
     return system(command) == 0;
 }
 
-static void tls_start(struct tls *t)
+static void tls_start(struct tls *t, bool cluster)
 {
     snprintf(t->dir, sizeof t->dir, "/tmp/genfarm-tls-XXXXXX");
     assert_non_null(mkdtemp(t->dir));
@@ -434,6 +461,7 @@ static void tls_start(struct tls *t)
     assert_true(make_cert(t->key, t->other)); // the key goes with the second one
     assert_true(make_cert(t->key, t->cert));
     snprintf(t->port, sizeof t->port, "%u", redis_server_free_port());
+    snprintf(t->bus, sizeof t->bus, "%u", redis_server_free_port());
     const char *args[] = {"--tls-port",
                           t->port,
                           "--tls-cert-file",
@@ -446,6 +474,14 @@ static void tls_start(struct tls *t)
                           "no",
                           "--bind",
                           "127.0.0.1",
+                          cluster ? "--cluster-enabled" : NULL,
+                          "yes",
+                          "--cluster-port",
+                          t->bus,
+                          "--tls-cluster",
+                          "yes",
+                          "--databases",
+                          "1",
                           NULL};
     memcpy(t->args, args, sizeof args);
     t->server = redis_server_start(t->args);
@@ -475,7 +511,7 @@ static void tls_is_verified(void **state)
     struct room *r = *state;
     struct tls t;
     char url[128];
-    tls_start(&t);
+    tls_start(&t, false);
     snprintf(url, sizeof url, "rediss://%s:%s", own_name(), t.port);
     struct link *l = link_new(r->loop, url, &(struct redis_options){.ca_file = t.cert});
     link_up(l);
@@ -512,12 +548,31 @@ static void a_name_that_is_not_in_the_certificate(void **state)
     struct room *r = *state;
     struct tls t;
     char url[128];
-    tls_start(&t);
+    tls_start(&t, false);
     redis_server_do(t.server, "CONFIG SET bind *");
     snprintf(url, sizeof url, "rediss://127.0.0.3:%s", t.port);
     struct link *l = link_new(r->loop, url, &(struct redis_options){.ca_file = t.cert});
     link_down(l);
     assert_non_null(strstr(redis_why(l->redis), "mismatch"));
+    link_free(l);
+    tls_stop(&t);
+}
+
+static void a_cluster_over_tls(void **state)
+{
+    struct room *r = *state;
+    struct tls t;
+    char url[128];
+    tls_start(&t, true);
+    redis_server_do(t.server, "CLUSTER ADDSLOTSRANGE 0 16383");
+    snprintf(url, sizeof url, "rediss+cluster://127.0.0.1:%s", t.port);
+    struct link *l = link_new(r->loop, url, &(struct redis_options){.ca_file = t.cert});
+    link_up(l); // its one node names the port for TLS, as it was asked over TLS
+    assert_int_equal(link_say(l, 5, "SET a b").err, OK);
+    link_free(l);
+    l = link_new(r->loop, url, &(struct redis_options){.ca_file = t.other});
+    link_down(l);
+    assert_non_null(strstr(redis_why(l->redis), "certificate"));
     link_free(l);
     tls_stop(&t);
 }
@@ -542,9 +597,11 @@ int main(void)
         cmocka_unit_test(scripts_survive_a_flush),
         cmocka_unit_test(a_full_server_is_told_apart),
         cmocka_unit_test(a_replica_is_refused),
+        cmocka_unit_test(a_primary_that_is_one_no_more_is_left),
         cmocka_unit_test(a_loading_server_is_waited_for),
         cmocka_unit_test(tls_is_verified),
         cmocka_unit_test(a_name_that_is_not_in_the_certificate),
+        cmocka_unit_test(a_cluster_over_tls),
     };
     return cmocka_run_group_tests(tests, open_room, close_room);
 }

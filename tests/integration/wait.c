@@ -121,6 +121,16 @@ void said_done(void *ctx, enum err e, const redisReply *r)
         snprintf(s->text, sizeof s->text, "%s", r->str);
 }
 
+void link_ends(void *ctx, enum err e, const redisReply *reply)
+{
+    (void)e, (void)reply;
+    struct link_end *end = ctx;
+    end->times++;
+    end->done = true;
+    redis_free(end->link->redis);
+    end->link->redis = NULL;
+}
+
 enum err link_begin(struct link *l, double timeout, struct said *s, const char *command)
 {
     struct span argv[32];

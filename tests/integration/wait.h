@@ -40,5 +40,12 @@ struct said {
 };
 redis_done said_done;                                                      // ctx: a struct said
 struct said link_say(struct link *l, double timeout, const char *command); // split at blanks
+// A redis_done that frees the connection which it is called from.
+struct link_end { // ctx
+    struct link *link;
+    bool done;
+    unsigned times;
+};
+redis_done link_ends;
 enum err link_begin(struct link *l, double timeout, struct said *s, const char *command);
 #endif

@@ -26,10 +26,9 @@ void picture_pixel(uint32_t x, uint32_t y, uint8_t rgb[static 3])
     rgb[2] = (uint8_t)(y * 5 + 3 * x);
 }
 
-static void row_of(void *ctx, uint32_t y, uint8_t *rgb)
+static void row_of(uint32_t w, uint32_t y, uint8_t *rgb)
 {
-    const uint32_t *w = ctx;
-    for (uint32_t x = 0; x < *w; x++)
+    for (uint32_t x = 0; x < w; x++)
         picture_pixel(x, y, rgb + 3 * x);
 }
 
@@ -46,11 +45,20 @@ static struct buf taken(char *bytes, size_t n)
 struct buf picture_png(uint32_t w, uint32_t h)
 {
     static const struct image_text texts[] = {{"Title", {"a small test", 12}}, {0}};
+    struct image_writer *out;
     char *bytes;
     size_t n;
     FILE *f = open_memstream(&bytes, &n);
-    assert_non_null(f);
-    assert_int_equal(image_write_png(f, w, h, 6, row_of, &w, texts), OK);
+    uint8_t *row = malloc(3 * (size_t)w);
+    assert_true(f && row);
+    assert_int_equal(image_writer_open(f, w, h, 6, texts, &out), OK);
+    for (uint32_t y = 0; y < h; y++) {
+        row_of(w, y, row);
+        assert_int_equal(image_writer_rows(out, row, 1), OK);
+    }
+    assert_int_equal(image_writer_end(out), OK);
+    image_writer_free(out);
+    free(row);
     fclose(f);
     return taken(bytes, n);
 }
@@ -100,7 +108,7 @@ struct buf picture_jpeg(uint32_t w, uint32_t h, bool progressive)
         jpeg_simple_progression(&j);
     jpeg_start_compress(&j, TRUE);
     while (j.next_scanline < h) {
-        row_of(&w, j.next_scanline, row);
+        row_of(w, j.next_scanline, row);
         jpeg_write_scanlines(&j, &row, 1);
     }
     jpeg_finish_compress(&j);

@@ -15,7 +15,7 @@ FILE *picture_stream(struct span bytes);
 void picture_pixel(uint32_t x, uint32_t y, uint8_t rgb[static 3]);
 
 // The file's bytes, to be freed by buf_free.
-struct buf picture_png(uint32_t w, uint32_t h);        // by image_write_png, with a text
+struct buf picture_png(uint32_t w, uint32_t h);        // by image_writer, with a text
 struct buf picture_interlaced(uint32_t w, uint32_t h); // grey, by libpng
 struct buf picture_jpeg(uint32_t w, uint32_t h, bool progressive);
 struct buf picture_webp(uint32_t w, uint32_t h); // the frame only: there are no pixels in it

@@ -9,6 +9,8 @@
 #include "worker/judge.h"
 #include "worker/spool.h"
 
+static struct spool_place place = {.dir = "/tmp"}, nowhere = {.dir = "/nonexistent/folder"};
+
 static enum err feed(struct answer *a, struct span s, size_t piece)
 {
     enum err e = OK;
@@ -21,7 +23,7 @@ static enum err feed(struct answer *a, struct span s, size_t piece)
 static enum err read_all(struct span s, size_t piece, struct answer **a,
                          struct json_object **doc)
 {
-    *a = answer_new("/tmp");
+    *a = answer_new(&place);
     assert_non_null(*a);
     enum err e = feed(*a, s, piece);
     return e == OK ? answer_end(*a, doc) : e;
@@ -195,7 +197,7 @@ static void limits_hold(void **state)
 static void what_has_no_folder_cannot_arrive(void **state)
 {
     (void)state;
-    struct answer *a = answer_new("/nonexistent/folder");
+    struct answer *a = answer_new(&nowhere);
     struct span body = SPAN("[{\"inlineData\":{\"data\":\"QUJD\"}}]");
     assert_non_null(a);
     assert_int_equal(feed(a, body, body.len), ERR_MISSING);

@@ -1,4 +1,5 @@
 // base64 in pieces: RFC 4648's vectors, every split, and what is not base64.
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,8 +58,77 @@ static void refused(void **state)
         }
 }
 
+// Long enough for the ways that take many digits at once.
+#define BYTES  300
+#define DIGITS (BYTES / 3 * 4)
+
+static void fill(uint8_t bytes[static BYTES], char text[static DIGITS + 1])
+{
+    for (unsigned i = 0; i < BYTES; i++)
+        bytes[i] = (uint8_t)(i * i * 7 + i * 31 + 5);
+    assert_int_equal(EVP_EncodeBlock((unsigned char *)text, bytes, BYTES), DIGITS);
+}
+
+static void pieces(void **state)
+{
+    (void)state;
+    uint8_t bytes[BYTES];
+    char text[DIGITS + 1];
+    fill(bytes, text);
+    for (size_t piece = 1; piece <= DIGITS; piece++) {
+        struct base64 b = {0};
+        uint8_t *out = malloc(BYTES); // of that size, so that a byte too many is noticed
+        size_t done = 0;
+        for (size_t at = 0; at < DIGITS; at += piece) {
+            size_t n = at + piece < DIGITS ? piece : DIGITS - at, got;
+            char *in = malloc(n);
+            memcpy(in, text + at, n);
+            assert_int_equal(base64_feed(&b, in, n, out + done, &got), OK);
+            done += got;
+            free(in);
+        }
+        assert_int_equal(base64_end(&b), OK);
+        assert_int_equal(done, BYTES);
+        assert_memory_equal(out, bytes, BYTES);
+        free(out);
+    }
+}
+
+static bool is_digit(int c)
+{
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           c == '+' || c == '/';
+}
+
+static void every_byte_everywhere(void **state)
+{
+    (void)state;
+    uint8_t bytes[BYTES], out[BYTES];
+    char text[DIGITS + 1];
+    fill(bytes, text);
+    for (size_t at = 0; at < DIGITS; at++)
+        for (int c = 0; c < 256; c++) {
+            struct base64 b = {0};
+            size_t got;
+            char was = text[at];
+            text[at] = (char)c;
+            enum err e = base64_feed(&b, text, DIGITS, out, &got);
+            if (e == OK)
+                e = base64_end(&b);
+            bool last = at == DIGITS - 1 && c == '='; // bits it cuts off may be zero
+            if (!last)
+                assert_int_equal(e, is_digit(c) ? OK : ERR_FORMAT);
+            text[at] = was;
+        }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(vectors),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(pieces),
+        cmocka_unit_test(every_byte_everywhere),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

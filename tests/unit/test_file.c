@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/file.h"
+#include "unit/fault.h"
 #include "unit/test.h"
 
 static int enter_folder(void **state)
@@ -156,6 +157,51 @@ static void what_cannot_be_written_leaves_the_old_file(void **state)
     assert_int_equal(files_here(), 1);
 }
 
+static void a_sync_that_fails_leaves_the_old_file(void **state)
+{
+    (void)state;
+    assert_int_equal(file_write("name", SPAN("old")), OK);
+    fault_sync(1);
+    enum err e = file_write("name", SPAN("new"));
+    int why = errno;
+    assert_true(fault_happened());
+    assert_int_equal(e, ERR_IO);
+    assert_int_equal(why, EIO);
+    assert_holds("name", "old");
+    assert_int_equal(files_here(), 1);
+    fault_sync(2); // of the folder: the file has its name by then, and is whole
+    assert_int_equal(file_write("name", SPAN("new")), ERR_IO);
+    assert_holds("name", "new");
+    fault_sync(0);
+    assert_int_equal(files_here(), 1);
+}
+
+static void words_say_where_and_what_to_do(void **state)
+{
+    (void)state;
+    struct buf b = {.max = 1000};
+    assert_int_equal(file_explain(&b, ERR_FULL, EAGAIN, "/a/b", "cannot be written"), ERR_FULL);
+    assert_string_equal(buf_str(&b), "/a/b: cannot be written: No space left on device; free "
+                                     "some room there");
+    buf_clear(&b);
+    assert_int_equal(file_explain(&b, ERR_IO, EROFS, "/a/b", NULL), ERR_IO);
+    assert_string_equal(buf_str(&b), "/a/b: Read-only file system; let it be written to");
+    buf_clear(&b);
+    assert_int_equal(file_explain(&b, ERR_NOMEM, 0, "/a/b", NULL), ERR_NOMEM);
+    assert_string_equal(buf_str(&b), "/a/b: out of memory");
+    assert_int_equal(file_explain(NULL, ERR_IO, EIO, "/a/b", NULL), ERR_IO);
+    buf_free(&b);
+}
+
+static void a_file_system_is_looked_at(void **state)
+{
+    (void)state;
+    struct file_room room;
+    assert_int_equal(file_look(".", &room), OK);
+    assert_true(room.size > 0 && room.free <= room.size && room.files > 0);
+    assert_int_equal(file_look("absent", &room), ERR_MISSING);
+}
+
 static void of_several_links_the_first_wins(void **state)
 {
     (void)state;
@@ -181,6 +227,9 @@ int main(void)
         TEST(a_file_appears_whole),
         TEST(an_aborted_file_leaves_nothing),
         TEST(what_cannot_be_written_leaves_the_old_file),
+        TEST(a_sync_that_fails_leaves_the_old_file),
+        TEST(words_say_where_and_what_to_do),
+        TEST(a_file_system_is_looked_at),
         TEST(of_several_links_the_first_wins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

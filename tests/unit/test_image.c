@@ -142,6 +142,44 @@ static void pixels_that_do_not_decode_are_seen(void **state)
     buf_free(&b);
 }
 
+static bool decodes(struct span s)
+{
+    uint8_t *rgb;
+    uint32_t w, h;
+    FILE *f = picture_stream(s);
+    enum err e = image_thumbnail(f, 16, 16, &rgb, &w, &h, NULL);
+    fclose(f);
+    if (e == OK)
+        free(rgb);
+    return e == OK;
+}
+
+// The check makes no pixels: it must refuse what cannot be made into them, and that only.
+static void the_check_agrees_with_the_decoder(void **state)
+{
+    (void)state;
+    struct buf all[] = {picture_png(20, 9), picture_interlaced(13, 11)};
+    for (unsigned k = 0; k < 2; k++) {
+        struct buf *b = &all[k];
+        size_t pixels = picture_chunk(buf_span(b), "IDAT", 0);
+        size_t end = picture_chunk(buf_span(b), "IEND", 0);
+        for (size_t i = 0; i < 8 * (end - pixels - 12); i++) {
+            char *byte = b->ptr + pixels + 8 + i / 8;
+            *byte = (char)(*byte ^ 1 << i % 8);
+            picture_mend(b, pixels);
+            bool whole = verify(buf_span(b), IMAGE_CHECK_FULL, NULL) == OK;
+            assert_int_equal(whole, decodes(buf_span(b)));
+            *byte = (char)(*byte ^ 1 << i % 8);
+        }
+        picture_mend(b, pixels);
+        assert_int_equal(verify(buf_span(b), IMAGE_CHECK_FULL, NULL), OK);
+        picture_insert(b, end, "IDAT", SPAN("x"));
+        assert_int_equal(verify(buf_span(b), IMAGE_CHECK_CRC, NULL), OK);
+        assert_int_equal(verify(buf_span(b), IMAGE_CHECK_FULL, NULL), ERR_FORMAT);
+        buf_free(b);
+    }
+}
+
 // A chunk put in at the place of another, or at the end.
 static void assert_chunk(const char *name, struct span data, const char *before, enum err want)
 {
@@ -277,18 +315,12 @@ static void memory_does_not_grow_with_the_height(void **state)
 static void suite_picture(void *ctx, const char *name, struct span s)
 {
     unsigned *refused = ctx;
-    uint8_t *rgb;
-    uint32_t w, h;
     bool bad = name[0] == 'x';
     *refused += bad;
     enum err crc = verify(s, IMAGE_CHECK_CRC, NULL), full = verify(s, IMAGE_CHECK_FULL, NULL);
-    FILE *f = picture_stream(s);
-    enum err e = image_thumbnail(f, 16, 16, &rgb, &w, &h, NULL);
-    fclose(f);
-    if (e == OK)
-        free(rgb);
-    if ((crc == OK) == bad || (full == OK) == bad || (e == OK) == bad)
-        fail_msg("%s: crc %d, full %d, thumbnail %d", name, crc, full, e);
+    bool decoded = decodes(s);
+    if ((crc == OK) == bad || (full == OK) == bad || decoded == bad)
+        fail_msg("%s: crc %d, full %d, thumbnail %d", name, crc, full, decoded);
 }
 
 static void the_png_suite_is_judged_right(void **state)
@@ -369,6 +401,7 @@ int main(void)
         cmocka_unit_test(no_cut_is_whole_and_nothing_may_follow),
         cmocka_unit_test(one_wrong_bit_is_seen),
         cmocka_unit_test(pixels_that_do_not_decode_are_seen),
+        cmocka_unit_test(the_check_agrees_with_the_decoder),
         cmocka_unit_test(chunks_stand_where_they_may),
         cmocka_unit_test(credentials_are_seen),
         cmocka_unit_test(what_is_too_large_is_refused_before_it_is_decoded),

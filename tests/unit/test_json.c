@@ -67,6 +67,22 @@ static void the_suite_is_judged_right(void **state)
     assert_int_equal(v.either, 35);
 }
 
+// Long strings are looked at in blocks: wherever a byte stands, it is judged as it is alone.
+static void every_byte_of_long_strings_counts(void **state)
+{
+    (void)state;
+    char text[152];
+    for (size_t at = 1; at < sizeof text - 1; at++)
+        for (int c = 0; c < 256; c++) {
+            memset(text, 'x', sizeof text);
+            text[0] = text[sizeof text - 1] = '"';
+            text[at] = (char)c;
+            enum err e = read_in_steps((struct span){text, sizeof text}, sizeof text);
+            bool good = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+            assert_int_equal(e, good ? OK : ERR_FORMAT);
+        }
+}
+
 static void what_json_c_lets_through_is_refused(void **state)
 {
     (void)state;
@@ -376,6 +392,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_suite_is_judged_right),
+        cmocka_unit_test(every_byte_of_long_strings_counts),
         cmocka_unit_test(what_json_c_lets_through_is_refused),
         cmocka_unit_test(depth_is_bounded),
         cmocka_unit_test(the_place_of_an_error_is_told),

@@ -20,11 +20,13 @@ struct outcome {
     char head[8];
 };
 
+static struct spool_place place = {.dir = "/tmp"};
+
 static struct outcome read_in_pieces(struct span body, size_t piece)
 {
     struct outcome o = {0};
     struct provider_result r = {0};
-    struct answer *a = answer_new("/tmp");
+    struct answer *a = answer_new(&place);
     struct json_object *doc = NULL;
     assert_non_null(a);
     for (size_t at = 0; at < body.len && o.err == OK; at += piece)

@@ -8,10 +8,11 @@
 
 #include "broker/job.h"
 #include "common/file.h"
+#include "common/pool.h"
+#include "unit/fault.h"
 #include "unit/picture.h"
 #include "unit/test.h"
 #include "worker/parcel.h"
-#include "worker/pool.h"
 #include "worker/spool.h"
 
 #define NONCE   "0123456789abcdef"
@@ -20,6 +21,7 @@
 
 struct bench {
     char dir[40];
+    struct spool_place place;
     struct ev_loop *loop;
     ev_timer guard;
     struct pool *pool;
@@ -48,8 +50,9 @@ static int make_bench(void **state)
     strcpy(b->dir, "/tmp/test_parcel.XXXXXX");
     if (!mkdtemp(b->dir))
         return -1;
+    b->place.dir = b->dir;
     b->loop = ev_loop_new(EVFLAG_AUTO);
-    b->pool = pool_new(b->loop, 4);
+    b->pool = pool_new(b->loop, 4, 0);
     b->sink = sink_dir_new(b->pool, b->dir);
     b->job = (struct job){.id = SPAN("scene"),
                           .prompt = SPAN("x"),
@@ -76,10 +79,10 @@ static int drop_bench(void **state)
 
 // --- Pieces ----------------------------------------------------------------------------------
 
-static struct parcel *parcel_of(const struct bench *b, struct span bytes)
+static struct parcel *parcel_of(struct bench *b, struct span bytes)
 {
     struct provider_result r = {.text = SPAN("said"), .n_images = 1};
-    struct spool *s = spool_new(b->dir, 1u << 20);
+    struct spool *s = spool_new(&b->place, 1u << 20);
     assert_non_null(s);
     assert_int_equal(spool_add(s, (const uint8_t *)bytes.ptr, bytes.len), OK);
     assert_int_equal(spool_end(s), OK);
@@ -105,12 +108,14 @@ static void on_checked(void *ctx, enum err e, struct span why)
     one_less(s);
 }
 
-static void on_stored(void *ctx, enum err e, struct span event, bool adopted, struct span why)
+static void on_stored(void *ctx, enum err e, const struct record *r, bool adopted,
+                      struct span why)
 {
     struct stored *s = ctx;
     s->err = e;
     s->adopted = adopted;
-    buf_add(&s->event, event);
+    if (r)
+        buf_add(&s->event, r->event);
     buf_add(&s->why, why);
     one_less(s);
 }
@@ -120,7 +125,7 @@ static void on_found(void *ctx, enum err e, struct span record, struct span why)
     struct record r = {0};
     if (e == OK)
         assert_int_equal(record_decode(&r, record), OK);
-    on_stored(ctx, e, r.event, false, why);
+    on_stored(ctx, e, &r, false, why);
 }
 
 static struct stored awaited(const struct bench *b, unsigned *left)
@@ -159,27 +164,42 @@ static struct parcel_label label_of(const struct bench *b, const char *nonce, ui
                                  .batch = SPAN("b"),
                                  .nonce = span_of(nonce),
                                  .worker = SPAN("w"),
+                                 .call_id = SPAN("12345678"),
                                  .digest = digest,
                                  .total = 1,
                                  .attempts = 1};
 }
 
-// A picture of that width, checked and stored as job 0.
-static struct stored store(struct bench *b, uint32_t width, const char *nonce, uint32_t digest)
+// A picture of that width, checked.
+static struct parcel *picture(struct bench *b, uint32_t width)
+{
+    struct buf png = picture_png(width, 4);
+    struct parcel *p = parcel_of(b, buf_span(&png));
+    struct stored checked = check(b, p);
+    assert_int_equal(checked.err, OK);
+    stored_free(&checked);
+    buf_free(&png);
+    return p;
+}
+
+static struct stored store_parcel(struct bench *b, struct parcel *p, const char *nonce,
+                                  uint32_t digest)
 {
     unsigned left = 1;
     struct stored s = awaited(b, &left);
-    struct buf png = picture_png(width, 4);
-    struct parcel *p = parcel_of(b, buf_span(&png));
     struct parcel_label l = label_of(b, nonce, digest);
-    struct stored checked = check(b, p);
-    assert_int_equal(checked.err, OK);
     assert_int_equal(parcel_store(p, b->sink, &l, on_stored, &s), OK);
     assert_int_equal(s.calls, 0); // never from inside
     run(b, &left);
-    stored_free(&checked);
+    return s;
+}
+
+// Such a picture, stored as job 0.
+static struct stored store(struct bench *b, uint32_t width, const char *nonce, uint32_t digest)
+{
+    struct parcel *p = picture(b, width);
+    struct stored s = store_parcel(b, p, nonce, digest);
     parcel_free(p);
-    buf_free(&png);
     return s;
 }
 
@@ -327,12 +347,7 @@ static void of_many_at_once_one_wins(void **state)
     struct parcel *p[WRITERS];
     struct parcel_label l = label_of(b, NONCE, 1);
     for (unsigned i = 0; i < WRITERS; i++) {
-        struct buf png = picture_png(8 + i, 4);
-        p[i] = parcel_of(b, buf_span(&png));
-        struct stored checked = check(b, p[i]);
-        assert_int_equal(checked.err, OK);
-        stored_free(&checked);
-        buf_free(&png);
+        p[i] = picture(b, 8 + i);
         s[i] = awaited(b, &left);
     }
     for (unsigned i = 0; i < WRITERS; i++)
@@ -372,6 +387,73 @@ static void what_another_batch_or_input_left_is_replaced(void **state)
         stored_free(&s);
     }
     stored_free(&before);
+}
+
+// --- A disk that fails -----------------------------------------------------------------------
+
+static void empty(const struct bench *b)
+{
+    char command[80];
+    snprintf(command, sizeof command, "rm -rf '%s/b'", b->dir);
+    assert_int_equal(system(command), 0);
+}
+
+// Whatever could not be synced is told, and nothing is named before; tried again, with the same
+// bytes, it is stored once, and nothing is left of the first try.
+static void a_sync_that_fails_is_told_and_tried_again(void **state)
+{
+    struct bench *b = *state;
+    unsigned n = 1;
+    for (;; n++) {
+        struct parcel *p = picture(b, 8);
+        fault_sync(n);
+        struct stored s = store_parcel(b, p, NONCE, 1);
+        bool failed = fault_happened();
+        fault_sync(0);
+        assert_int_equal(s.err == OK, !failed);
+        assert_int_equal(s.why.len > 0, failed);
+        if (n <= 2) // of the image and of the record
+            assert_int_equal(files_in(b, "b/images"), 0);
+        struct stored found = look(b); // by then, who comes next finds it
+        assert_int_equal(found.err, n <= 2 ? ERR_MISSING : OK);
+        stored_free(&found);
+        struct stored again = failed ? store_parcel(b, p, NONCE, 1) : s;
+        assert_int_equal(again.err, OK);
+        assert_image(b, &again, 8);
+        if (failed)
+            stored_free(&s);
+        stored_free(&again);
+        parcel_free(p);
+        empty(b);
+        if (!failed)
+            break;
+    }
+    assert_int_equal(n, 5); // image, record, both of their folders; then all went well
+}
+
+// Where a name is taken that cannot be replaced the words say which, and it is stored later.
+static void a_name_that_cannot_be_given_is_told(void **state)
+{
+    struct bench *b = *state;
+    struct stored first = store(b, 8, NONCE, 1);
+    char *path = image_path(b, &first);
+    stored_free(&first);
+    empty(b);
+    assert_int_equal(file_mkdirs(path), OK);
+    struct parcel *p = picture(b, 8);
+    for (int i = 0; i < 3; i++) {
+        struct stored s = store_parcel(b, p, NONCE, 1);
+        assert_int_equal(s.err, ERR_IO);
+        assert_non_null(strstr(buf_str(&s.why), path));
+        stored_free(&s);
+    }
+    assert_int_equal(rmdir(path), 0);
+    struct stored s = store_parcel(b, p, NONCE, 1);
+    assert_int_equal(s.err, OK);
+    assert_image(b, &s, 8);
+    stored_free(&s);
+    parcel_free(p);
+    free(path);
 }
 
 // --- After a crash ---------------------------------------------------------------------------
@@ -484,7 +566,7 @@ static void names_of_a_record_do_not_leave_the_folder(void **state)
     char *path = path_of(b, RECORD);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         struct event e;
-        struct record r = {SPAN(NONCE), 1, {0}, SPAN("")};
+        struct record r = {.nonce = SPAN(NONCE), .digest = 1};
         struct buf event = {.max = 1 << 16}, forged = {.max = 1 << 16};
         assert_int_equal(event_decode(&e, buf_span(&first.event)), OK);
         e.images[0].path = span_of(names[i]);
@@ -535,6 +617,8 @@ int main(void)
         CASE(the_first_writer_wins),
         CASE(of_many_at_once_one_wins),
         CASE(what_another_batch_or_input_left_is_replaced),
+        CASE(a_sync_that_fails_is_told_and_tried_again),
+        CASE(a_name_that_cannot_be_given_is_told),
         CASE(a_lookup_ends_what_a_crash_left_undone),
         CASE(so_does_the_next_writer),
         CASE(images_without_a_record_are_nothing),

@@ -1,10 +1,12 @@
 // pool.c - one mutexed list of tasks, one of results, and a wake-up for each direction.
-#include "worker/pool.h"
+#include "common/pool.h"
 
 #include <ev.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 STAILQ_HEAD(task_list, pool_task);
 
@@ -15,6 +17,7 @@ struct pool {
     pthread_cond_t more;
     struct task_list todo, ready;
     bool stop;
+    int nice;
     unsigned threads;
     pthread_t thread[];
 };
@@ -35,6 +38,8 @@ static void *run(void *arg)
 {
     struct pool *p = arg;
     struct pool_task *t;
+    if (p->nice) // on Linux a thread has its own
+        setpriority(PRIO_PROCESS, (id_t)gettid(), getpriority(PRIO_PROCESS, 0) + p->nice);
     while ((t = next(p))) {
         t->work(t);
         pthread_mutex_lock(&p->lock);
@@ -60,12 +65,19 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int revents)
     }
 }
 
-struct pool *pool_new(struct ev_loop *loop, unsigned threads)
+unsigned pool_cores(unsigned most)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 2 ? 2 : n > (long)most ? most : (unsigned)n;
+}
+
+struct pool *pool_new(struct ev_loop *loop, unsigned threads, int nice)
 {
     struct pool *p = calloc(1, sizeof *p + threads * sizeof p->thread[0]);
     if (!p)
         return NULL;
     p->loop = loop;
+    p->nice = nice;
     STAILQ_INIT(&p->todo);
     STAILQ_INIT(&p->ready);
     pthread_mutex_init(&p->lock, NULL);

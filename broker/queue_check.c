@@ -1,0 +1,194 @@
+// queue_check.c - see check.h.
+#include "broker/check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "broker/queue_call.h"
+#include "common/text.h"
+
+static const struct reply_outcome codes[] = {{1, OK}, {0, ERR_MISSING}};
+
+// {1, next, {...}}, n elements to a thing: their number, or 0 with *e set.
+static size_t read_head(const redisReply *r, size_t n, uint64_t *next, enum err *e)
+{
+    struct span text;
+    int64_t none;
+    const redisReply *items = reply_at(r, 2);
+    if (*e == OK)
+        *e = reply_outcome(r, codes, 2, &none);
+    if (*e == OK &&
+        (!items || items->type != REDIS_REPLY_ARRAY || reply_count(items) % n ||
+         !reply_str(reply_at(r, 1), &text) || text_uint(text, 0, UINT64_MAX, next) != OK))
+        *e = ERR_FORMAT;
+    return *e == OK ? reply_count(items) / n : 0;
+}
+
+// --- Problems
+// ----------------------------------------------------------------------------------
+
+static void read_problems(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    uint64_t next = 0;
+    size_t n = read_head(r, 2, &next, &e);
+    struct check_problem *all = calloc(n + 1, sizeof *all);
+    if (e == OK && !all)
+        e = ERR_NOMEM;
+    for (size_t i = 0; e == OK && i < n; i++) {
+        struct span mended;
+        if (!reply_str(reply_at(reply_at(r, 2), 2 * i), &all[i].text) ||
+            !reply_str(reply_at(reply_at(r, 2), 2 * i + 1), &mended))
+            e = ERR_FORMAT;
+        else
+            all[i].mended = span_is(mended, "1");
+    }
+    c->done.problems(c->ctx, e, next, all, e == OK ? n : 0);
+    free(all);
+}
+
+static enum err problems(struct queue *q, const char *what, bool mend, struct span arg,
+                         check_problems_done *done, void *ctx)
+{
+    struct args *a = script_args(q, 3, 0);
+    args_str(a, what);
+    args_str(a, mend ? "1" : "0");
+    args_add(a, arg);
+    return call_script(
+        q, SCRIPT_FSCK, a,
+        &(struct queue_call){.read = read_problems, .done.problems = done, .ctx = ctx});
+}
+
+enum err check_keys(struct queue *q, uint64_t cursor, bool mend, check_problems_done *done,
+                    void *ctx)
+{
+    struct buf text = {.max = 32};
+    buf_addf(&text, "%" PRIu64, cursor);
+    enum err e = problems(q, "keys", mend, buf_span(&text), done, ctx);
+    buf_free(&text);
+    return e;
+}
+
+enum err check_index(struct queue *q, bool mend, check_problems_done *done, void *ctx)
+{
+    return problems(q, "index", mend, SPAN(""), done, ctx);
+}
+
+enum err check_batch(struct queue *q, struct span batch, bool mend, check_problems_done *done,
+                     void *ctx)
+{
+    return problems(q, "batch", mend, batch, done, ctx);
+}
+
+// --- Where jobs are
+// ----------------------------------------------------------------------------
+
+static void read_tickets(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    uint64_t next = 0;
+    size_t n = read_head(r, 2, &next, &e);
+    struct check_ticket *all = calloc(n + 1, sizeof *all);
+    if (e == OK && !all)
+        e = ERR_NOMEM;
+    for (size_t i = 0; e == OK && i < n; i++) {
+        struct span ticket;
+        if (!reply_str(reply_at(reply_at(r, 2), 2 * i), &all[i].batch) ||
+            !reply_str(reply_at(reply_at(r, 2), 2 * i + 1), &ticket) ||
+            ticket.len != TICKET_SIZE)
+            e = ERR_FORMAT;
+        else
+            all[i].ticket = ticket_read(ticket.ptr);
+    }
+    c->done.tickets(c->ctx, e, next, all, e == OK ? n : 0);
+    free(all);
+}
+
+enum err check_tickets(struct queue *q, enum check_place where, struct span name,
+                       uint64_t cursor, check_tickets_done *done, void *ctx)
+{
+    static const char *const names[] = {[CHECK_READY] = "ready",
+                                        [CHECK_DELAYED] = "delayed",
+                                        [CHECK_ACTIVE] = "active",
+                                        [CHECK_LOST] = "lost"};
+    struct args *a = script_args(q, 3, ARGS_INT);
+    args_str(a, names[where]);
+    args_add(a, name);
+    args_uint(a, cursor);
+    return call_script(
+        q, SCRIPT_TICKETS, a,
+        &(struct queue_call){.read = read_tickets, .done.tickets = done, .ctx = ctx});
+}
+
+// --- Names
+// -------------------------------------------------------------------------------------
+
+static enum err names(struct queue *q, const char *command, const char *kind, struct span rest,
+                      bool range, queue_names_done *done, void *ctx)
+{
+    struct buf key = {.max = 1024};
+    struct args *a = args_new(4, 0);
+    queue_key(q, &key, kind, rest);
+    args_str(a, command);
+    args_add(a, buf_span(&key));
+    if (range) {
+        args_str(a, "0");
+        args_str(a, "-1");
+    }
+    enum err e = call_command(
+        q, queue_timeout(q), a,
+        &(struct queue_call){.read = call_read_names, .done.names = done, .ctx = ctx});
+    buf_free(&key);
+    return e;
+}
+
+enum err check_lists(struct queue *q, struct span batch, queue_names_done *done, void *ctx)
+{
+    return names(q, "SMEMBERS", "ls:", batch, false, done, ctx);
+}
+
+enum err check_holders(struct queue *q, queue_names_done *done, void *ctx)
+{
+    return names(q, "ZRANGE", "leases", SPAN(""), true, done, ctx);
+}
+
+enum err check_runs(struct queue *q, struct span batch, queue_names_done *done, void *ctx)
+{
+    return names(q, "HGETALL", "rn:", batch, false, done, ctx);
+}
+
+// --- Mending
+// -----------------------------------------------------------------------------------
+
+static enum err mend(struct queue *q, struct args *a, queue_done *done, void *ctx)
+{
+    return call_script(
+        q, SCRIPT_MEND, a,
+        &(struct queue_call){
+            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(codes)});
+}
+
+enum err check_mend_places(struct queue *q, struct span batch, size_t n,
+                           const struct check_job *jobs, queue_done *done, void *ctx)
+{
+    if (n < 1 || n > QUEUE_MAX_JOBS)
+        return ERR_RANGE;
+    struct args *a = script_args(q, 2 + 2 * n, n * ARGS_INT);
+    args_add(a, batch);
+    args_str(a, "places");
+    for (size_t i = 0; i < n; i++) {
+        args_uint(a, jobs[i].index);
+        args_str(a, jobs[i].route);
+    }
+    return mend(q, a, done, ctx);
+}
+
+enum err check_mend_counters(struct queue *q, struct span batch, int64_t ev,
+                             const int64_t ended[3], queue_done *done, void *ctx)
+{
+    struct args *a = script_args(q, 6, 4 * ARGS_INT);
+    args_add(a, batch);
+    args_str(a, "counters");
+    args_int(a, ev);
+    for (int i = 0; i < 3; i++)
+        args_int(a, ended[i]);
+    return mend(q, a, done, ctx);
+}

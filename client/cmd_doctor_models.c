@@ -1,0 +1,117 @@
+// cmd_doctor_models.c - the key, and the models: of the catalogue, and as the endpoint knows
+// them.
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/request.h"
+#include "client/cmd_doctor.h"
+#include "client/cmd_gemini.h"
+#include "common/clock.h"
+#include "common/secret.h"
+
+#define TIMEOUT 15.0                  // seconds
+#define AHEAD   (60 * 86400ll * 1000) // ms before its end that a model is warned of
+#define PUBLIC  "https://generativelanguage.googleapis.com"
+
+// --- The key
+// -------------------------------------------------------------------------------------
+
+static bool check_key(struct doctor *d, struct buf *key)
+{
+    const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
+    struct buf why = {.max = 4096};
+    enum err e = secret_read(key, d->cmd->key_file, request_key_names, &why);
+    if (e == ERR_MISSING && !d->cmd->key_file)
+        doctor_say(d, DOCTOR_WARN, "key",
+                   "none in this environment: models were not asked for; workers need one");
+    else if (e != OK)
+        doctor_say(d, DOCTOR_FAIL, "key", "%s", buf_str(&why));
+    else if (!d->cmd->key_file && google && *google && gemini && *gemini &&
+             strcmp(google, gemini) != 0)
+        doctor_say(d, DOCTOR_WARN, "key",
+                   "GOOGLE_API_KEY and GEMINI_API_KEY differ; the first one is used");
+    buf_free(&why);
+    return e == OK;
+}
+
+// --- Models
+// --------------------------------------------------------------------------------------
+
+static void today(int64_t later_ms, char out[static CLOCK_RFC3339_SIZE])
+{
+    clock_rfc3339(clock_wall_ms() + later_ms, out);
+    out[10] = '\0'; // the date
+}
+
+// A model that has retired, or soon will. The dates are the earliest ones: if the endpoint can be
+// asked, it has the last word.
+static void check_retirement(struct doctor *d, const char *what, struct span name, bool asked)
+{
+    char now[CLOCK_RFC3339_SIZE], soon[CLOCK_RFC3339_SIZE], end[16];
+    const struct model *m = catalogue_find(d->cmd->catalogue, name);
+    struct span date = m ? model_retires(m) : SPAN("");
+    today(0, now);
+    today(AHEAD, soon);
+    snprintf(end, sizeof end, "%.*s", (int)date.len, date.ptr);
+    if (!m)
+        doctor_say(d, DOCTOR_WARN, what,
+                   "is not in the catalogue: what it costs is not known to genfarm");
+    else if (*end && strcmp(end, now) <= 0)
+        doctor_say(d, asked ? DOCTOR_WARN : DOCTOR_FAIL, what,
+                   "was to be retired on %s or later; choose another model", end);
+    else if (*end && strcmp(end, soon) <= 0)
+        doctor_say(d, DOCTOR_WARN, what, "retires on %s at the earliest", end);
+}
+
+enum asked { WENT_ON, NO_USE }; // NO_USE: the next model would say the same
+
+static enum asked judge(struct doctor *d, const char *what, const struct gemini_said *s)
+{
+    if (s->status == 200 && s->makes_content) {
+        doctor_say(d, DOCTOR_OK, what, "is there, and the key is good");
+        return WENT_ON;
+    }
+    if (s->status == 200 || s->status == 404) {
+        doctor_say(d, DOCTOR_FAIL, what, "%s",
+                   s->status == 404 ? "is not there: the name is wrong, or it was retired"
+                                    : "makes no images: it does not take generateContent");
+        return WENT_ON;
+    }
+    bool key = s->status == 400 || s->status == 401 || s->status == 403;
+    doctor_say(d, key ? DOCTOR_FAIL : DOCTOR_WARN, key ? "key" : "endpoint", "%s (status %ld)",
+               buf_str(&s->why), s->status);
+    return NO_USE;
+}
+
+static enum asked ask(struct doctor *d, const char *base, struct span key, struct span name)
+{
+    struct gemini_said said;
+    char what[128];
+    const struct model *m = catalogue_find(d->cmd->catalogue, name);
+    snprintf(what, sizeof what, "%.*s", (int)name.len, name.ptr);
+    enum asked next = NO_USE;
+    enum err e = gemini_ask(base, key, m ? model_name(m) : name, TIMEOUT, &said);
+    if (e == OK)
+        next = judge(d, what, &said);
+    else
+        doctor_say(d, DOCTOR_FAIL, "endpoint", "%s: %s", base, buf_str(&said.why));
+    gemini_said_free(&said);
+    return next;
+}
+
+void doctor_models(struct doctor *d)
+{
+    struct buf key = {.max = SECRET_MAX};
+    const char *base = d->cmd->base_url ? d->cmd->base_url : PUBLIC;
+    enum asked next = check_key(d, &key) ? WENT_ON : NO_USE;
+    if (strcmp(base, PUBLIC) != 0)
+        doctor_say(d, DOCTOR_WARN, "endpoint", "%.200s instead of the public one", base);
+    for (size_t i = 0; i < d->n_models; i++) {
+        char what[128];
+        snprintf(what, sizeof what, "%.*s", (int)d->models[i].len, d->models[i].ptr);
+        check_retirement(d, what, d->models[i], next == WENT_ON);
+        if (next == WENT_ON)
+            next = ask(d, base, buf_span(&key), d->models[i]);
+    }
+    secret_free(&key);
+}

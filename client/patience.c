@@ -1,0 +1,53 @@
+// patience.c - see patience.h.
+#include "client/patience.h"
+
+#include "common/backoff.h"
+#include "common/clock.h"
+#include "common/redis.h"
+
+#define BASE  0.1     // seconds
+#define CAP   5.0     // seconds
+#define FLOOR 0.02    // seconds
+#define LIMIT 30000ll // ms, of patience that is not endless
+
+// What the server may get over by itself.
+static bool passing(const struct patience *p, enum err e)
+{
+    bool server = e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
+    bool room = e == ERR_FULL || e == ERR_LIMIT;
+    return p->endless ? server || room : server;
+}
+
+const char *patience_words(const struct patience *p, enum err e)
+{
+    const char *why = redis_why(session_redis(p->session));
+    if (e == ERR_FULL)
+        return "the server's memory is full: its maxmemory is reached";
+    return (e == ERR_NET || e == ERR_TIMEOUT) && *why ? why : err_text(e);
+}
+
+enum err patience_wait(struct patience *p, enum err e, const char *words)
+{
+    bool never = false;
+    if (session_interrupted(p->session))
+        return ERR_CANCELLED;
+    if (!passing(p, e))
+        return e;
+    if (p->why == OK)
+        p->since_ms = clock_mono_ms();
+    if (!p->endless && clock_mono_ms() - p->since_ms > LIMIT)
+        return e;
+    if (p->told && p->why != e)
+        p->told(p->ctx, e, words ? words : patience_words(p, e));
+    p->why = e;
+    double delay = backoff_delay(++p->tries, BASE, CAP, FLOOR);
+    return session_wait_for(p->session, &never, delay) == ERR_CANCELLED ? ERR_CANCELLED : OK;
+}
+
+void patience_well(struct patience *p)
+{
+    if (p->told && p->why != OK)
+        p->told(p->ctx, OK, "");
+    p->why = OK;
+    p->tries = 0;
+}

@@ -1,0 +1,29 @@
+// patience.h - how long a client waits for a farm that cannot do now what it is asked for: the
+// server is away or busy, its memory or the queue is full.
+#ifndef CLIENT_PATIENCE_H
+#define CLIENT_PATIENCE_H
+
+#include <stdbool.h>
+
+#include "client/session.h"
+
+struct patience { // {.session = s} is a valid beginning
+    struct session *session;
+    bool endless; // waits for as long as it takes, for room too; else half a minute for the
+                  // server
+    // Told once when it begins to wait, or waits for another reason, and with OK when it goes
+    // on. `words`: the reason. May be NULL.
+    void (*told)(void *ctx, enum err e, const char *words);
+    void *ctx;
+    // Inside:
+    unsigned tries;
+    enum err why;     // it waits for; OK: it does not
+    int64_t since_ms; // clock_mono_ms()
+};
+// After a failure: waits, with jitter and longer each time, and says OK when the same may be
+// tried again; the failure itself when it should not; ERR_CANCELLED when it was interrupted.
+// `words` NULL: those of the failure.
+MUST_USE enum err patience_wait(struct patience *p, enum err e, const char *words);
+const char *patience_words(const struct patience *p, enum err e); // of a failure, for people
+void patience_well(struct patience *p);                           // something succeeded
+#endif

@@ -1,0 +1,128 @@
+"""Budgets: never a cent above, however many workers; what is done is kept, and raising goes on."""
+import json
+import sys
+
+import farm
+from farm import Farm
+
+MODEL = ("--model", "gemini-2.5-flash-image")  # $0.0387 an image
+
+
+def state(f, batch):
+    return json.loads(f.genfarm("status", batch, "--json").stdout)
+
+
+def eight_workers():
+    with Farm() as f:
+        f.emulator("--latency", "50ms")
+        f.redis()
+        for _ in range(8):
+            f.worker("--concurrency", "8", "--sink", "dir:" + f.path("out"))
+        batch = f.genfarm("submit", f.prompts(100), *MODEL, "--budget", "1.00",
+                          "--batch", "b").stdout.strip()
+        farm.until(lambda: state(f, batch)["state"] == "paused")
+        s = state(f, batch)
+        assert len(f.requests()) <= 25 and len(f.requests()) >= 23, len(f.requests())
+        assert s["reserved_usd"] == 0 and s["completed"] == s["calls"] == len(f.requests()), s
+        assert 0.85 < s["cost_usd"] <= 1.0, s
+        f.genfarm("resume", batch)  # not raised: nothing more is spent
+        farm.until(lambda: state(f, batch)["state"] == "paused")
+        assert len(f.requests()) == s["calls"]
+        f.genfarm("resume", batch, "--budget", "10")
+        out = f.genfarm("watch", batch, "--json").stdout
+        ends = farm.check_events([json.loads(line) for line in out.splitlines()], 100)
+        assert all(e["event"] == "completed" for e in ends)
+        assert len(f.requests()) == 100
+        f.genfarm("fsck")
+
+
+def run_stops_and_goes_on():
+    with Farm() as f:
+        f.emulator("--latency", "50ms")
+        r = f.genfarm("run", f.prompts(60), *MODEL, "-o", f.path("out"), "--budget", "1.00",
+                      "--concurrency", "16", status=4)
+        assert "raise it with --budget" in r.stderr, r.stderr
+        made = len(f.requests())
+        assert 23 <= made <= 25
+        done = [m for m in farm.lines(f.batch("manifest.jsonl")) if m.get("images")]
+        assert len(done) == made, "%d in the manifest of %d made" % (len(done), made)
+        f.genfarm("run", "--resume", f.batch(), status=4)
+        assert len(f.requests()) == made
+        f.genfarm("run", "--resume", f.batch(), "--budget", "5")
+        assert len(f.requests()) == 60
+        assert all(m["images"] for m in farm.lines(f.batch("manifest.jsonl")))
+
+
+def unknown_stays_spent():
+    """Calls whose outcome is not known keep what was reserved for them."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--fault", "cut_body=1")
+        f.redis()
+        f.worker("--concurrency", "4")
+        batch = f.genfarm("submit", f.prompts(50), *MODEL, "--budget", "0.50", "--max-attempts",
+                          "100", "--batch", "b").stdout.strip()
+        farm.until(lambda: state(f, batch)["state"] == "paused")
+        s = state(f, batch)
+        worst = s["unknown_usd"] / s["calls"]
+        assert s["cost_usd"] == s["reserved_usd"] == 0, s
+        assert 0.5 - worst <= s["unknown_usd"] <= 0.5, s
+        assert s["possible_double_bill"] == s["calls"] == len(f.requests()), s
+
+
+def lost_workers_money_is_spent():
+    with Farm() as f:
+        f.emulator("--latency", "30s")
+        f.redis()
+        first = f.worker("--concurrency", "4", "--lease", "2")
+        batch = f.genfarm("submit", f.prompts(50), *MODEL, "--budget", "1", "--batch",
+                          "b").stdout.strip()
+        farm.until(lambda: state(f, batch)["reserved_usd"] > 0.15)
+        first.kill()
+        f.emulator("--latency", "5ms")
+        f.worker("--concurrency", "4", "--lease", "2")
+        farm.until(lambda: state(f, batch)["state"] == "paused", 60)
+        s = state(f, batch)
+        assert s["reserved_usd"] == 0 and s["unknown_usd"] > 0.15, s
+        assert s["cost_usd"] + s["unknown_usd"] <= 1.0, s
+        assert s["possible_double_bill"] == 4, s
+
+
+def usage():
+    """What was used is told by user, model, lane and day, and is what the batches cost."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--fault", "500=0.2")
+        f.redis()
+        f.worker("--concurrency", "8")
+        cost = calls = 0
+        for user, model in (("ann", "gemini-2.5-flash-image"), ("bob", "gemini-3-pro-image")):
+            batch = f.genfarm("submit", f.prompts(20), "--user", user, "--model", model,
+                              "--max-attempts", "20", "--batch", user).stdout.strip()
+            f.genfarm("watch", batch)
+            cost += round(state(f, batch)["cost_usd"] * 1e6)
+            calls += state(f, batch)["calls"]
+        ask = lambda *o: [json.loads(line) for line in
+                          f.genfarm("usage", "--json", *o).stdout.splitlines()]
+        for by, names in (("user", {"ann", "bob"}), ("lane", {"standard"}), ("day", None),
+                          ("model", {"gemini-2.5-flash-image", "gemini-3-pro-image"})):
+            rows = ask("--by", by)
+            assert names is None or {r[by] for r in rows} == names, rows
+            assert sum(round(r["cost_usd"] * 1e6) for r in rows) == cost, rows
+            assert sum(r["calls"] for r in rows) == calls == len(f.requests()), rows
+            assert sum(r["images"] for r in rows) == sum(r["completed"] for r in rows) == 40
+        csv = f.genfarm("usage", "--csv", "--by", "user").stdout.splitlines()
+        assert csv[0].startswith("user,calls,images") and csv[1].startswith("ann,"), csv
+        assert "in all" in f.genfarm("usage").stdout
+        f.genfarm("usage", "--by", "moon", status=2)
+
+
+def bad_budgets():
+    with Farm() as f:
+        f.redis()
+        for bad in ("0", "-1", "x", "1e3", "1.0000001"):
+            r = f.genfarm("submit", f.prompts(1), "--budget", bad, status=2)
+            assert "--budget " + bad in r.stderr, r.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(farm.main([eight_workers, run_stops_and_goes_on, unknown_stays_spent,
+                        lost_workers_money_is_spent, usage, bad_budgets]))

@@ -1,0 +1,123 @@
+"""genfarm fsck: every kind of damage is found and, where it can be, mended; a live queue that is
+well is never called ill."""
+import json
+import sys
+
+import farm
+from farm import Farm
+
+PREFIX = "local P, call = 'genfarm:{default}:', redis.call\n"
+LIST = "local list = call('SMEMBERS', P .. 'ls:b')[1]\n"
+
+# What is done to the queue, a word of what must be said, and whether it can be repaired.
+DAMAGES = [
+    ("call('LPOP', P .. 'r:' .. list)", "in 0 places", True),
+    ("call('DEL', P .. 'ring:' .. string.match(list, '^(%d/[^/]+/[^/]+)'))", "in ring", True),
+    ("call('DEL', P .. 'ur:' .. string.match(list, '^(%d/[^/]+/[^/]+)') .. '/default')",
+     "in its ring", True),
+    ("call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), 5)", "counted 15",
+     True),
+    ("call('DEL', P .. 'ready')", "counted none", True),
+    ("call('LPOP', P .. 'live')", "counted 9", True),
+    ("call('RPUSH', P .. 'live', '', '')", "counted 12", True),
+    ("call('ZADD', P .. 'd:b', 5, call('RPOP', P .. 'r:' .. list) .. list) "
+     "call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), -1)",
+     "would not be looked at", True),
+    ("call('HSET', P .. 'a:ghost', '1:1', 'c' .. call('RPOP', P .. 'r:' .. list) .. list) "
+     "call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), -1)",
+     "which has no lease", True),
+    ("call('INCRBY', P .. 'queued', 7)", "bytes of inputs", True),
+    ("call('ZREM', P .. 'batches', 'b')", "not among the batches", True),
+    ("call('HINCRBY', P .. 'b:b', 'completed', 1) call('HINCRBY', P .. 'b:b', 'open', -1)",
+     "completed: 0, counted 1", True),
+    ("call('SET', P .. 'st:gone', 'x')", "left of a batch that is gone", True),
+    ("call('SREM', P .. 'ls:b', list)", "not among its batch's", True),
+    ("call('RPUSH', P .. 'ur:' .. string.match(list, '^(%d/[^/]+/[^/]+)') .. '/default', 'no')",
+     "which is empty", True),
+    ("call('SETBIT', P .. 'st:b', 1, 1)", "is over and has 0 terminal events", False),
+    ("call('RPUSH', P .. 'r:' .. list, call('LINDEX', P .. 'r:' .. list, 0)) "
+     "call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), 1)",
+     "in 2 places", False),
+    ("call('HDEL', P .. 'in:b', 3)", "inputs: 9, counted 10", False),
+    ("call('XDEL', P .. 'ev:b', '1-0')", "events: 0, counted 1", False),
+]
+
+
+def fsck(f, *options, status=None):
+    r = f.genfarm("fsck", "--json", *options, status=status)
+    return r.returncode, [json.loads(line) for line in r.stdout.splitlines()]
+
+
+def damages_are_found():
+    with Farm() as f:
+        f.redis()
+        for script, word, mendable in DAMAGES:
+            f.cli("FLUSHALL")
+            f.genfarm("submit", f.prompts(10), "--batch", "b")
+            assert fsck(f) == (0, []), script
+            said = f.cli("EVAL", PREFIX + LIST + script + "\nreturn 'did'", "0")
+            assert said == "did", said
+            status, found = fsck(f)
+            assert status == 1 and any(word in p["problem"] for p in found), (script, found)
+            assert not any(p["repaired"] for p in found)
+            status, found = fsck(f, "--repair")
+            if not mendable:
+                assert status == 1, (script, found)
+                continue
+            assert all(p["repaired"] for p in found) and status == 0, (script, found)
+            # Jobs that are given back to the reaper, or a count that follows, may need one more.
+            fsck(f, "--repair")
+            assert fsck(f) == (0, []), (script, fsck(f))
+
+
+def repaired_queues_finish():
+    """All damages that can be mended, one after the other, while the farm works."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        batch = f.genfarm("submit", f.prompts(10), "--batch", "b").stdout.strip()
+        for script, _, mendable in DAMAGES:
+            if mendable:
+                f.cli("EVAL", PREFIX + LIST + script, "0")
+                fsck(f, "--repair", status=0)
+        f.worker("--concurrency", "4", "--lease", "2")
+        out = f.genfarm("watch", batch, "--json").stdout
+        ends = farm.check_events([json.loads(line) for line in out.splitlines()], 10)
+        assert all(e["event"] == "completed" for e in ends)
+        assert len(f.requests()) == 10, "a repair made a job twice"
+        assert fsck(f) == (0, [])
+
+
+def an_end_that_was_missed():
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.worker("--concurrency", "4")
+        batch = f.genfarm("submit", f.prompts(3), "--batch", "b").stdout.strip()
+        f.genfarm("watch", batch)
+        assert fsck(f) == (0, [])
+        f.cli("HDEL", "genfarm:{default}:b:b", "done_at")
+        status, found = fsck(f)
+        assert status == 1 and "has not ended" in found[0]["problem"], found
+        assert fsck(f, "--repair")[0] == 0
+        assert fsck(f) == (0, [])
+
+
+def well_while_it_works():
+    with Farm() as f:
+        f.emulator("--latency", "10ms", "--fault", "500=0.1", "--fault", "cut_body=0.05")
+        f.redis()
+        for _ in range(2):
+            f.worker("--concurrency", "16", "--lease", "2")
+        names = [f.genfarm("submit", f.prompts(200), "--batch", "b%d" % i, "--max-attempts",
+                           "20").stdout.strip() for i in range(3)]
+        looks = 0
+        while any(json.loads(f.genfarm("status", n, "--json").stdout)["open"] for n in names):
+            assert fsck(f) == (0, []), "a queue that works was called ill"
+            looks += 1
+        assert looks > 1
+
+
+if __name__ == "__main__":
+    sys.exit(farm.main([damages_are_found, repaired_queues_finish, an_end_that_was_missed,
+                        well_while_it_works]))

@@ -1,0 +1,106 @@
+"""Workers that stop, come back, or hold what they do not know of; calls that are cancelled."""
+import json
+import signal
+import sys
+
+import farm
+from farm import Farm
+
+
+def follow(f, batch):
+    out = f.genfarm("watch", batch, "--json", status=None).stdout
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def stopped_worker():
+    """SIGSTOP for longer than the lease: another one does its jobs; when it comes back it moves
+    nothing, and the calls it had made for nothing are counted with what they cost."""
+    with Farm() as f:
+        f.emulator("--latency", "700ms")
+        f.redis()
+        first = f.worker("--concurrency", "4", "--lease", "2", "--sink", "dir:" + f.path("out"))
+        batch = f.genfarm("submit", f.prompts(12), "--batch", "b").stdout.strip()
+        farm.until(lambda: len(f.requests()) >= 4)
+        first.send_signal(signal.SIGSTOP)
+        f.worker("--concurrency", "8", "--lease", "2", "--sink", "dir:" + f.path("out"))
+        events = follow(f, batch)
+        first.send_signal(signal.SIGCONT)
+        ends = farm.check_events(events, 12)
+        assert all(e["event"] == "completed" for e in ends)
+        unknown = [e for e in events if e["event"] == "unknown"]
+        assert unknown and all(e["error"]["code"] == "worker_lost" for e in unknown)
+        one = ends[0]["cost_usd"]  # of others it differs by a few tokens
+        status = lambda: json.loads(f.genfarm("status", batch, "--json").stdout)
+        farm.until(lambda: round(status()["cost_usd"] / one, 1) == len(f.requests()))
+        done = status()
+        # One may have been stopped unsent, or found stored and not been made again.
+        assert 12 <= done["calls"] <= 12 + len(unknown), done
+        assert done["calls"] - len(unknown) <= len(f.requests()) <= done["calls"], done
+        assert done["completed"] == 12 and done["possible_double_bill"] == len(unknown), done
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(20) == 0
+
+
+def cancelled_in_flight():
+    """Cancelling reaches calls under way within one renewal: all of a batch, or single ones."""
+    with Farm() as f:
+        f.emulator("--latency", "60s")
+        f.redis()
+        f.worker("--concurrency", "8", "--lease", "2")
+        batch = f.genfarm("submit", f.prompts(8), "--batch", "b").stdout.strip()
+        flight = lambda: sum(json.loads(line)["in_flight"] for line in
+                             f.genfarm("workers", "--json").stdout.splitlines())
+        farm.until(lambda: flight() == 8)
+        f.genfarm("cancel", batch, "00000002", "00000005")
+        farm.until(lambda: flight() == 6)
+        f.genfarm("cancel", batch)
+        farm.until(lambda: flight() == 0)
+        status = json.loads(f.genfarm("status", batch, "--json").stdout)
+        assert status["cancelled"] == 8 and status["possible_double_bill"] == 8, status
+        assert status["calls"] == 8, status
+        events = follow(f, batch)
+        assert sum(e["event"] == "cancelled" for e in events) == 8
+        # Word of the calls comes after the end; who has seen that, and asks for more, sees it end.
+        (done,) = [e["event_id"] for e in events if e["event"] == "batch_done"]
+        late = f.follow("watch", batch, "--json", "--after", done)
+        assert late.wait(20) == 3
+        late = [json.loads(line) for line in late.stdout]
+        late = [e["event"] for e in late if e["event"] != "progress"]
+        assert late and set(late) == {"unknown"}, late
+
+
+def strays():
+    """A job that the server holds for a worker that does not know of it is handed back."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        batch = f.genfarm("submit", f.prompts(3), "--batch", "b").stdout.strip()
+        f.genfarm("pause", batch)
+        f.worker("--concurrency", "2", "--lease", "2", "--sink", "dir:" + f.path("out"))
+        farm.until(lambda: f.cli("ZCARD", "genfarm:{default}:leases") == "1")
+        f.cli("EVAL", """
+            local P = 'genfarm:{default}:'
+            local inc = redis.call('ZRANGE', P .. 'leases', 0, 0)[1]
+            local list = redis.call('SMEMBERS', P .. 'ls:b')[1]
+            local ticket = redis.call('LPOP', P .. 'r:' .. list)
+            redis.call('HSET', P .. 'a:' .. inc, '999999:1', 'c' .. ticket .. list)""", "0")
+        f.genfarm("resume", batch)
+        ends = farm.check_events(follow(f, batch), 3)
+        assert all(e["event"] == "completed" for e in ends)
+
+
+def deadline():
+    """A job whose deadline passes before it is sent fails as expired, and costs nothing."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        batch = f.genfarm("submit", f.prompts(3), "--deadline", "0.05").stdout.strip()
+        f.genfarm("status", batch)
+        f.worker("--concurrency", "2")
+        ends = farm.check_events(follow(f, batch), 3)
+        assert all(e["error"]["code"] == "expired" for e in ends)
+        assert f.requests() == []
+
+
+if __name__ == "__main__":
+    sys.exit(farm.main([stopped_worker, cancelled_in_flight, strays, deadline]))

@@ -1,0 +1,144 @@
+"""Limits that hold for the whole farm, as the provider's log shows; and what refusals teach."""
+import json
+import sys
+from datetime import datetime
+
+import farm
+from farm import Farm
+
+FULL = 0.5  # of a limit: is it used at all; how full is measured by tests/bench/run limiter
+
+
+def times(f):
+    """When each request came in, in seconds."""
+    return sorted(datetime.fromisoformat(r["time"].replace("Z", "+00:00")).timestamp() -
+                  r.get("latency_ms", 0) / 1000 for r in f.requests())
+
+
+def most_in(at, period):
+    """The most of these that fall into any window of so long; less 3 %, for a request is seen a
+    little later than it was sent, and on a busy machine not always by as much."""
+    most, first = 0, 0
+    for i, t in enumerate(at):
+        while t - at[first] >= period * 0.97:
+            first += 1
+        most = max(most, i - first + 1)
+    return most
+
+
+def four_workers(f, limit, n=1000, emulator=("--latency", "20ms"), **options):
+    f.emulator(*emulator)
+    f.redis()
+    for _ in range(4):
+        f.worker("--concurrency", "64", "--limit", limit, "--sink", "dir:" + f.path("out"))
+    farm.until(lambda: len(f.genfarm("workers", "--json").stdout.splitlines()) == 4)
+    return f.genfarm("submit", f.prompts(n), "--batch", "b").stdout.strip()
+
+
+def used(at, rate):
+    """How much of the limit was used from the first call to the last."""
+    return (len(at) - 1) / (at[-1] - at[0]) / rate
+
+
+def never_exceeded_and_full():
+    with Farm() as f:
+        batch = four_workers(f, "req=50/1s", 500)
+        f.genfarm("watch", batch)
+        at = times(f)
+        assert len(at) == 500
+        assert most_in(at, 1.0) <= 51, most_in(at, 1.0)
+        assert used(at, 50) >= FULL, used(at, 50)
+
+
+def strict():
+    with Farm() as f:
+        batch = four_workers(f, "req=50/1s,strict", 300)
+        f.genfarm("watch", batch)
+        assert most_in(times(f), 1.0) <= 50
+
+
+def each_dimension_in_turn():
+    for limit, period, count in (("req=50/1s,slow=200/10s,ipm=60000", 10, 200),
+                                 ("req=50/1s,slow=2000/10s,ipm=1200", 60, 1200)):
+        with Farm() as f:
+            batch = four_workers(f, limit, 200)
+            f.genfarm("watch", batch)
+            at = times(f)
+            assert most_in(at, period) <= count + 1
+            assert used(at, count / period) >= FULL, (limit, used(at, count / period))
+
+
+def set_while_it_runs():
+    with Farm() as f:
+        batch = four_workers(f, "req=20/1s", 400)
+        farm.until(lambda: len(f.requests()) >= 40)
+        f.genfarm("limits", "set", "gemini-3.1-flash-image", "req=100/1s")
+        shown = f.genfarm("limits").stdout
+        assert "req=100/1s" in shown and "default/gemini-3.1-flash-image/standard" in shown
+        before = len(f.requests())
+        f.genfarm("watch", batch)
+        at = times(f)
+        assert most_in(at[:before - 10], 1.0) <= 21
+        assert most_in(at, 1.0) <= 101
+        assert used(at[before + 10:], 100) >= FULL, used(at[before + 10:], 100)
+        f.genfarm("limits", "clear", "gemini-3.1-flash-image")
+        assert "req=" not in f.genfarm("limits").stdout
+
+
+def the_provider_allows_less():
+    """It enforces 300 in 10 s, the farm believes 600."""
+    with Farm() as f:
+        batch = four_workers(f, "req=600/10s", 1500,
+                             ("--latency", "20ms", "--quota", "300/10s"))
+        out = f.genfarm("watch", batch, "--json").stdout
+        ends = farm.check_events([json.loads(line) for line in out.splitlines()], 1500)
+        assert all(e["event"] == "completed" and e["attempts"] == 1 for e in ends)
+        refused = [r["status"] == 429 for r in f.requests()]
+        late = refused[600:]
+        assert sum(late) < 0.02 * len(late), "%d of %d refused" % (sum(late), len(late))
+        at = times(f)
+        assert used(at, 30) >= FULL, used(at, 30)
+
+
+def one_refusal_stops_all_hosts():
+    """A 429 with a delay: nothing of that group goes out before, from any host; the other goes on."""
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        for _ in range(4):
+            f.worker("--concurrency", "16")
+        f.genfarm("submit", f.prompts(2000), "--batch", "other", "--model",
+                  "gemini-2.5-flash-image")
+        text = ["picture %d\n" % i for i in range(1000)]
+        text[30] = "[[fault:rate_minute*1]] stop\n"
+        open(f.path("in.txt"), "w").writelines(text)
+        batch = f.genfarm("submit", f.path("in.txt"), "--batch", "b").stdout.strip()
+        f.genfarm("watch", batch)
+        mine = [r for r in f.requests() if r["model"] == "gemini-3.1-flash-image"]
+        stamp = lambda r: datetime.fromisoformat(r["time"].replace("Z", "+00:00")).timestamp()
+        (stop,) = [stamp(r) for r in mine if r["status"] == 429]
+        delay = 1.2  # as the emulator says
+        inside = [r for r in mine if stop + 0.25 < stamp(r) < stop + delay]
+        assert not inside, "%d calls went out" % len(inside)
+        others = [r for r in f.requests() if r["model"] != "gemini-3.1-flash-image" and
+                  stop < stamp(r) < stop + delay]
+        assert len(others) > 20, "the other group stood still, too"
+
+
+def a_second_user_is_served():
+    with Farm() as f:
+        batch = four_workers(f, "req=100/1s", 3000)
+        farm.until(lambda: len(f.requests()) >= 50)
+        small = f.genfarm("submit", f.prompts(20, "small %d"), "--user", "bob", "--batch",
+                          "small").stdout.strip()
+        start = farm.time.monotonic()
+        f.genfarm("watch", small)
+        took = farm.time.monotonic() - start
+        assert took < 10, "%.1f s for 20 jobs; behind the others it would be 30" % took
+        assert json.loads(f.genfarm("status", batch, "--json").stdout)["open"] > 0
+
+
+if __name__ == "__main__":
+    sys.exit(farm.main([never_exceeded_and_full, strict, each_dimension_in_turn,
+                        set_while_it_runs, the_provider_allows_less, one_refusal_stops_all_hosts,
+                        a_second_user_is_served]))

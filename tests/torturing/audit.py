@@ -1,0 +1,104 @@
+"""All that must hold at the end, of each batch and of the queues."""
+import collections
+import json
+
+import audit_dead
+import audit_events
+import audit_files
+import audit_money
+import audit_usage
+from child import broken_words
+from ledger import Ledger
+from plan import QUEUES
+
+
+class Audit:
+    """Collects what is wrong: all of it, for one fault may show in several places."""
+
+    def __init__(self, storm):
+        self.storm, self.farm = storm, storm.farm
+        self.wrong = []
+        self.ledger = Ledger(storm.logs)
+        self.letters = audit_dead.Letters(self.farm, QUEUES)
+        self.unknown = self.calls = self.poison = 0
+        self.usage = {q: collections.Counter() for q in QUEUES}
+
+    def hold(self, what, check, *args):
+        try:
+            check(*args)
+        except (AssertionError, OSError, KeyError, IndexError, ValueError) as e:
+            self.wrong.append("%s: %s: %s" % (what, type(e).__name__, e))
+
+    def run(self):
+        for b in self.storm.batches:
+            self.hold(b.name, self.batch, b)
+        for queue in QUEUES:
+            self.hold("queue " + queue, self.queue, queue)
+            self.hold("fsck " + queue, self.fsck, queue)
+            self.hold("usage " + queue, audit_usage.check, self.farm, queue, self.usage[queue])
+        self.hold("dead letters", audit_dead.check, self.letters, self.storm.producers, self.poison)
+        self.hold("requests", self.all_requests)
+        self.wrong += broken_words(self.farm.dir)
+        return self.wrong
+
+    def batch(self, b):
+        queue = ("--queue", b.spec["queue"])
+        status = json.loads(self.farm.genfarm("status", b.name, "--json", *queue).stdout)
+        last = int(self.storm.ask("HGET", "genfarm:{%s}:b:%s" % (b.spec["queue"], b.name), "ev"))
+        again = self.farm.genfarm("watch", b.name, "--json", *queue, status=None).stdout
+        events = [e for e in map(json.loads, again.splitlines()) if e["event"] != "progress"]
+        self.unknown += status["possible_double_bill"]
+        self.calls += status["calls"]
+        self.poison += sum(e["event"] == "failed" and e["error"]["code"] == "poison"
+                           for e in events)
+        audit_usage.add(self.usage[b.spec["queue"]], events, status)
+        jobs = self.jobs(b, events)
+        hold = lambda what, *args: self.hold(b.name + " " + what, *args)
+        hold("watcher", audit_events.dense, b.events, last)
+        hold("watched again", self.same, b.events, events)
+        hold("events", audit_events.check, events, last, len(jobs), status)
+        hold("money", audit_money.check, jobs, audit_events.of_jobs(events), self.ledger, status)
+        hold("files", audit_files.check, b.folder + "/" + b.name, b.shares_folder, jobs,
+             audit_events.finals(events), self.ledger)
+
+    def jobs(self, b, events):
+        """(id, prompt) of each job, by index: what came through the inbox may have changed places
+        on its way, or found its batch cancelled."""
+        prompts = {b.id_of(i): job["prompt"] for i, job in enumerate(b.jobs)}
+        names = {e["index"]: e["id"] for e in events if "index" in e}
+        late = self.letters.late(b.name)
+        assert sorted([*names.values(), *late]) == sorted(prompts), "other jobs than were pushed"
+        if not b.spec["foreign"]:
+            assert all(names[i] == b.id_of(i) for i in names), "jobs changed places"
+        assert not late or b.cancelled, "jobs were refused: %s" % sorted(late)[:10]
+        return [(names[i], prompts[names[i]]) for i in sorted(names)]
+
+    @staticmethod
+    def same(first, again):
+        assert first == again, "events differ from what they were: %s" % [
+            pair for pair in zip(first, again) if pair[0] != pair[1]][:1]
+
+    def queue(self, queue):
+        """Nothing is left over of workers and jobs."""
+        ask = lambda *args: self.storm.ask(args[0], "genfarm:{%s}:%s" % (queue, args[1]), *args[2:])
+        left = {name: ask(command, name) for command, name in (
+            ("LLEN", "live"), ("LLEN", "inbox"), ("HLEN", "ready"), ("ZCARD", "delayed"),
+            ("ZCARD", "leases"), ("ZCARD", "cancelling"))}
+        assert not any(left.values()), left
+        stored = sum(int(name.split()[0]) for name in ask("ZRANGE", "blobs", 0, -1))
+        assert int(ask("GET", "stored") or 0) == stored, "%s stored, told %s" % (
+            stored, ask("GET", "stored"))
+        keys = self.storm.ask("KEYS", "genfarm:{%s}:[axo]:*" % queue)
+        immortal = [k for k in keys if self.storm.ask("PTTL", k) == -1]
+        assert not immortal, "left for ever: %s" % immortal[:10]
+
+    def fsck(self, queue):
+        r = self.farm.genfarm("fsck", "--queue", queue, status=None)
+        assert r.returncode == 0, "exit %d: %s" % (r.returncode, (r.stdout + r.stderr)[-2000:])
+
+    def all_requests(self):
+        """No request for what nobody asked."""
+        known = {p for b in self.storm.batches for p in (j["prompt"] for j in b.jobs)}
+        asked = sum(len(self.ledger.of(p)) for p in known)
+        assert asked == self.ledger.count(), "%d requests for nobody" % (
+            self.ledger.count() - asked)

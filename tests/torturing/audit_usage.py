@@ -1,0 +1,22 @@
+"""Bills: what `genfarm usage` sums up by model is what the batches say, and their events."""
+import json
+
+
+def add(sums, events, status):
+    """Counts one batch in."""
+    sums["calls"] += status["calls"]
+    sums["unknown"] += status["possible_double_bill"]
+    sums["cost"] += round(status["cost_usd"] * 1e6)
+    for e in events:
+        if e["event"] in ("completed", "failed", "cancelled"):
+            sums[e["event"]] += 1
+        sums["images"] += len(e.get("images", ()))
+
+
+def check(farm, queue, sums):
+    out = farm.genfarm("usage", "--queue", queue, "--json", "--by", "model").stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    told = {k: sum(r[k] for r in rows) for k in ("calls", "unknown", "completed", "failed", "images")}
+    told["cost"] = sum(round(r["cost_usd"] * 1e6) for r in rows)
+    is_so = {k: sums[k] for k in told}
+    assert told == is_so, "told %s, is %s" % (told, is_so)

@@ -1,0 +1,98 @@
+"""After the storm: no faults any more, and everything ends by itself."""
+import signal
+import time
+
+from ledger import Ledger
+from plan import QUEUES
+from storm import PATIENCE
+
+
+class Calm:
+    def __init__(self, storm):
+        self.storm, self.farm = storm, storm.farm
+
+    def until(self, what, words):
+        end = time.monotonic() + PATIENCE
+        while not what():
+            if time.monotonic() > end:
+                raise AssertionError("after the storm, in vain: %s" % words)
+            self.storm.step()
+
+    def run(self):
+        s = self.storm
+        self.faults_off()
+        self.until(lambda: all(b.acknowledged for b in s.batches), "submissions")
+        self.until(lambda: all(p.done() for p in s.producers), "foreign producers")
+        self.other_workers()
+        self.until(lambda: all(map(self.is_over, s.batches)), "batches end")
+        self.until(self.no_lost_workers, "lost workers' leases go")
+        self.drain()
+        for b in s.batches:
+            b.reopened()
+        self.until(lambda: all(b.settled() for b in s.batches), "watchers and collectors end")
+        s.provider.terminate()
+        s.provider.wait(20)
+
+    def faults_off(self):
+        s = self.storm
+        for _, act in s.later:
+            act()
+        s.later = []
+        for c in s.workers + s.clients():
+            c.go_on()
+        for p in (s.server, s.provider):
+            if p.poll() is None:
+                p.send_signal(signal.SIGCONT)
+        s.restart_redis()
+        s.not_full()
+        s.net.settle_down()
+        self.until(lambda: not s.steers, "commands")
+        for queue in QUEUES:
+            self.farm.genfarm("resume", "--queue", queue)
+        for b in s.batches:
+            if s.ask("EXISTS", self.key(b, "b:")):
+                self.farm.genfarm("resume", b.name, "--queue", b.spec["queue"])
+
+    def other_workers(self):
+        """All workers leave, whatever they have met; others begin, with a provider that works."""
+        s = self.storm
+        for slot in s.slots:
+            slot.child = None
+        self.drain()
+        s.provider.terminate()
+        s.provider.wait(20)
+        self.raise_budgets()
+        s.provider = self.farm.emulator("--size", "64", "--latency", "20ms")
+        s.logs.append(self.farm.log)
+        for slot in s.slots:
+            slot.start()
+
+    def raise_budgets(self):
+        """Until here no batch may have cost more, by the provider's own log."""
+        ledger = Ledger(self.storm.logs)
+        for b in self.storm.batches:
+            if not b.spec["budget"]:
+                continue
+            cost = sum(ledger.micro(x) for j in b.jobs for x in ledger.of(j["prompt"])) / 1e6
+            assert cost <= b.spec["budget"], "%s: cost %f of %s" % (b.name, cost, b.spec["budget"])
+            self.farm.genfarm("resume", b.name, "--queue", b.spec["queue"], "--budget", "2000")
+
+    def drain(self):
+        for w in self.storm.workers:
+            w.drain()
+        leaving = list(self.storm.workers)
+        self.until(lambda: not self.storm.workers, "workers leave")
+        for w in leaving:
+            assert w.poll() == 0, "%s: exit %s after its drain" % (w.name, w.poll())
+
+    @staticmethod
+    def key(batch, kind):
+        return "genfarm:{%s}:%s%s" % (batch.spec["queue"], kind, batch.name)
+
+    def is_over(self, b):
+        return self.storm.ask("HGET", self.key(b, "b:"), "done_at") is not None
+
+    def no_lost_workers(self):
+        """Only those that live have a lease."""
+        leases = sum(self.storm.ask("ZCARD", "genfarm:{%s}:leases" % q) for q in QUEUES)
+        return leases == len(self.storm.workers)

@@ -1,0 +1,82 @@
+// worker_private.h - what the files worker*.c share.
+#ifndef WORKER_WORKER_PRIVATE_H
+#define WORKER_WORKER_PRIVATE_H
+
+#include <ev.h>
+
+#include "broker/queue.h"
+#include "worker/gate.h"
+#include "worker/held.h"
+#include "worker/inbox.h"
+#include "worker/lease.h"
+#include "worker/pump.h"
+#include "worker/sink.h"
+#include "worker/storage.h"
+#include "worker/task.h"
+#include "worker/tasks.h"
+#include "worker/worker.h"
+
+#define MAX_LANES 64 // lanes and models that are looked at in one claim
+
+enum worker_chore { WORKER_CLAIMS, WORKER_KEEPS_HOUSE, WORKER_CHORES };
+
+struct worker {
+    struct ev_loop *loop;
+    struct worker_options options;
+    struct redis *redis, *wait_redis;
+    struct queue *queue, *wait_queue;
+    struct lease *lease;
+    struct gates *gates;
+    struct inbox *inbox;
+    struct held *held;
+    struct storage *storage;
+    struct task_host host;
+    struct tasks tasks; // all of them, and who waits for a slot
+    struct queue_fact facts[5];
+    char name[96], hostname[65], pid[16], slots[16];
+
+    struct { // lanes and models with ready work, as the last answer said
+        char *name;
+        int64_t jobs;
+    } ready[MAX_LANES];
+    size_t n_ready;
+
+    unsigned turns; // claims so far
+    bool claiming;  // a claim is under way
+    uint64_t seq;   // its number; sent again when its answer was lost
+    bool resend;
+    unsigned asked; // how many it asked for
+    bool waiting;   // a blocking wait is under way
+    ev_timer tick, grace, turn;
+    bool ticking, leaving, gone;
+    bool refused; // by the server, for good
+    bool was_registered;
+    enum err why_refused;           // OK: the last answer did not refuse us
+    enum err chores[WORKER_CHORES]; // how each ended last, as far as it was said
+};
+
+// --- worker_claim.c: what is claimed, and when
+// ------------------------------------------------
+
+void worker_learn_ready(struct worker *w, const struct queue_ready *ready, size_t n);
+void worker_forget_ready(struct worker *w);
+void worker_learn_time(struct worker *w, int64_t server_ms);
+void worker_ask(struct worker *w);                  // what is ready, claiming nothing
+void worker_turn(struct worker *w, double seconds); // looks what may be claimed, then
+extern void worker_on_turn(struct ev_loop *loop, ev_timer *t, int revents);
+
+// --- worker_lease.c: holding the lease, and what is done beside jobs
+// --------------------------
+
+extern const struct lease_hooks worker_lease_hooks; // ctx is left out
+extern void worker_on_tick(struct ev_loop *loop, ev_timer *t, int revents);
+void worker_tick(struct worker *w, double seconds); // keeps house, then
+// Says once that it is refused, by what does not pass with the connection, and once that it
+// goes on.
+void worker_note(struct worker *w, enum worker_chore what, enum err e);
+
+// --- worker.c
+// ---------------------------------------------------------------------------------
+
+void worker_leave_if_empty(struct worker *w);
+#endif
