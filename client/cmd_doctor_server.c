@@ -132,6 +132,20 @@ static void check_sync(struct doctor *d, const char *value)
         doctor_say(d, DOCTOR_WARN, "appendfsync", "the server does not tell (CONFIG GET)");
 }
 
+// Its beginning of a transaction stays in the file, and is run at the start after next: seen
+// with Redis 7.0.15, described in valkey's pull request 4342.
+static void check_cut(struct doctor *d, const char *value)
+{
+    if (strcmp(value, "yes") == 0)
+        doctor_say(
+            d, DOCTOR_WARN, "aof-load-truncated",
+            "yes: where the server was killed while it wrote, a later start may do half of "
+            "something; set aof-load-truncated no, and when it then refuses to start, mend "
+            "the file with redis-check-aof --fix");
+    else if (*value)
+        doctor_say(d, DOCTOR_OK, "aof-load-truncated", "%s", value);
+}
+
 static void check_persistence(struct doctor *d, const char *info, struct config *c)
 {
     if (!field(info, "aof_enabled").len)
@@ -147,6 +161,7 @@ static void check_persistence(struct doctor *d, const char *info, struct config 
     else
         doctor_say(d, DOCTOR_OK, "appendonly", "yes");
     check_sync(d, config(d, c, "appendfsync"));
+    check_cut(d, config(d, c, "aof-load-truncated"));
     if (strcmp(config(d, c, "no-appendfsync-on-rewrite"), "yes") == 0)
         doctor_say(
             d, DOCTOR_WARN, "appendfsync",

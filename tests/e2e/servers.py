@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 
-from farm import until
+from farm import mend, until
 
 
 def is_free(port):
@@ -42,6 +42,7 @@ class Server:
         self.start()
 
     def start(self):
+        mend(self.dir)
         self.process = self.farm.start(*self.argv, stdout=subprocess.DEVNULL)
         until(lambda: self.cli("PING") == "PONG")
 

@@ -12,7 +12,7 @@ import time
 import farm
 from farm import BIN, Farm
 
-GOOD = ("--appendonly", "yes", "--appendfsync", "always", "--maxmemory", "200mb")
+GOOD = ("--appendonly", "yes", "--aof-load-truncated", "no", "--appendfsync", "always", "--maxmemory", "200mb")
 
 
 def doctor(f, *options, status=None):
@@ -62,6 +62,7 @@ def a_good_farm():
 SETTINGS = [
     (("appendfsync", "everysec"), "appendfsync", "warn", "two seconds"),
     (("appendfsync", "no"), "appendfsync", "warn", "half a minute"),
+    (("aof-load-truncated", "yes"), "aof-load-truncated", "warn", "redis-check-aof --fix"),
     (("no-appendfsync-on-rewrite", "yes"), "appendfsync", "warn", "rewritten"),
     (("appendonly", "no"), "appendonly", "fail", "loses jobs"),
     (("maxmemory-policy", "allkeys-lru"), "maxmemory-policy", "fail", "throw jobs away"),

@@ -115,6 +115,15 @@ def child_of(pid, name):
     raise AssertionError("%s has no child %s" % (pid, name))
 
 
+def cut_transaction(aof):
+    """Takes the end of the file's last transaction away, within its last command."""
+    size = os.path.getsize(aof)
+    with open(aof, "rb") as f:
+        f.seek(max(0, size - (1 << 16)))
+        end = f.read().rfind(b"*1\r\n$4\r\nEXEC")
+    os.truncate(aof, max(0, size - (1 << 16)) + end - 3)
+
+
 def batch_in(folder):
     (batch,) = [n for n in os.listdir(folder) if not n.startswith(".")]
     return os.path.join(folder, batch)
@@ -185,6 +194,32 @@ def run_without_redis():
         said = p.stderr.read()
         assert p.wait(90) == 0, said
         check_done(f, batch_in(f.path("out")), 200)
+
+
+def killed_while_it_wrote():
+    """The private Redis left the beginning of a transaction in its file: none of it is ever done."""
+    with Farm() as f:
+        f.emulator("--latency", "50ms")
+        p = run(f, f.prompts(200), "--concurrency", "8", "-o", f.path("out"))
+        until(lambda: len(f.requests()) >= 30)
+        folder = batch_in(f.path("out"))
+        for _ in range(2):  # it is the second start that would go wrong
+            redis = child_of(p.pid, "redis-server")
+            p.kill()
+            p.wait()
+            until(lambda: not os.path.exists("/proc/%d" % redis))
+            (aof,) = glob.glob(f.path("out", ".genfarm", "*", "appendonlydir", "*.incr.aof"))
+            cut_transaction(aof)
+            before = len(f.requests())
+            p = run(f, "--resume", folder)
+            until(lambda: len(f.requests()) >= before + 30)
+        said = p.stderr.read()
+        assert p.wait(90) == 0, said
+        manifest = lines(os.path.join(folder, "manifest.jsonl"))
+        assert len(manifest) == 200 and all(m["status"] == "completed" for m in manifest)
+        meta = json.load(open(os.path.join(folder, "metadata.json")))
+        assert meta["counts"]["completed"] == 200 and meta["counts"]["open"] == 0
+        check_images(f, folder, 200)
 
 
 def images_turned_read_only():
@@ -422,7 +457,7 @@ def manifest_in_the_way_of_collect():
 
 enter_namespace()
 farm.main([run_fills_its_disk, run_loses_its_disk_to_another, run_without_redis,
-           images_turned_read_only, folder_removed, worker_on_a_full_disk, worker_disk_freed,
+           killed_while_it_wrote, images_turned_read_only, folder_removed, worker_on_a_full_disk, worker_disk_freed,
            spool_on_a_full_disk, collect_on_a_full_disk, collect_without_any_room,
            unwritable_from_the_beginning, other_content_in_the_way, folder_in_a_workers_way,
            manifest_in_the_way, manifest_in_the_way_of_collect])

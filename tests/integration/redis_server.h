@@ -23,9 +23,13 @@ const char *redis_server_socket(const struct redis_server *s); // the socket's p
 const char *redis_server_dir(const struct redis_server *s);
 pid_t redis_server_pid(const struct redis_server *s); // 0 while there is none
 
-void redis_server_kill(struct redis_server *s);   // SIGKILL, and waits until it is gone
-void redis_server_quit(struct redis_server *s);   // SIGTERM: it saves as configured
-void redis_server_again(struct redis_server *s);  // starts it once more, same directory
+void redis_server_kill(struct redis_server *s); // SIGKILL, and waits until it is gone
+void redis_server_quit(struct redis_server *s); // SIGTERM: it saves as configured
+// Starts it once more, in the same directory; the beginning of a transaction that it was killed
+// in is taken out of its append-only file first.
+void redis_server_again(struct redis_server *s);
+// Of one that is not running: its append-only file loses so many bytes at the end.
+void redis_server_cut(const struct redis_server *s, long bytes);
 void redis_server_pause(struct redis_server *s);  // SIGSTOP
 void redis_server_resume(struct redis_server *s); // SIGCONT
 

@@ -546,7 +546,8 @@ static void batches_expire(void **state)
     assert_int_equal(redis_server_number(f->server, "EXISTS " FARM_PREFIX "batches"), 0);
     assert_int_equal(farm_leave(f, &h).err, OK);
     redis_server_do(f->server, "DEL " FARM_PREFIX "wake");
-    assert_int_equal(redis_server_number(f->server, "DBSIZE"), 2); // cfg, and the usage of the day
+    assert_int_equal(redis_server_number(f->server, "DBSIZE"),
+                     2); // cfg, and the usage of the day
 }
 
 int main(void)

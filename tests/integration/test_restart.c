@@ -125,6 +125,26 @@ static void without_a_gap_nothing_is_held_up(void **state)
             redis_server_number(f->server, "LLEN " FARM_PREFIX "r:" FARM_ROUTE "/b"), 3);
 }
 
+// A server that was killed while it wrote leaves the beginning of what a script did in its
+// file: none of it may ever come to pass, neither at once nor after the next restart.
+static void nothing_is_done_by_half(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    farm_submit(f, "b", "ann", NULL, 6);
+    struct claims *c = farm_claim(f, &h, 6);
+    assert_string_equal(farm_settle(f, &h, QUEUE_COMPLETED, 3, c->jobs).text, "111");
+    redis_server_kill(f->server);
+    redis_server_cut(f->server, 40); // within the settle's transaction
+    crash(f);
+    assert_int_equal(farm_status(f, "b").b.completed, 0);
+    h.number--; // its answer was lost, too
+    assert_string_equal(farm_settle(f, &h, QUEUE_COMPLETED, 3, c->jobs).text, "111");
+    crash(f);
+    assert_int_equal(farm_status(f, "b").b.completed, 3);
+    free(c);
+}
+
 // --- Killed with a request under way ---
 
 struct chaos {
@@ -296,7 +316,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(every_step_survives),     T(the_same_answer_after_a_restart),
         T(nobody_is_lost_by_a_gap), T(without_a_gap_nothing_is_held_up),
-        T(killed_in_the_middle),    T(submitted_in_the_middle),
+        T(nothing_is_done_by_half), T(killed_in_the_middle),
+        T(submitted_in_the_middle),
     };
     return cmocka_run_group_tests(tests, durable_open, farm_close);
 }
