@@ -168,9 +168,10 @@ static void write_response(struct writer *w, const struct plan *p, bool words, b
 static void write_unary(const struct plan *p, struct reply *r)
 {
     struct writer w;
-    writer_open(&w, &r->body, false);
+    writer_open(&w, &r->body, p->a->form == FORM_ROW);
     write_response(&w, p, true, true);
-    buf_add_byte(&w.text, '\n');
+    if (p->a->form == FORM_UNARY)
+        buf_add_byte(&w.text, '\n');
     writer_close(&w);
 }
 
@@ -247,7 +248,7 @@ static void account(struct plan *p, struct reply *r)
 
 enum err answer_build(const struct answer *a, struct reply *r)
 {
-    static const char *const types[] = {TYPE_JSON, TYPE_SSE, TYPE_JSON};
+    static const char *const types[] = {TYPE_JSON, TYPE_SSE, TYPE_JSON, TYPE_JSON};
     struct plan p = {.a = a, .shape = shape_of(a)};
     uint8_t look[DIGEST_SIZE];
     r->status = 200;
@@ -262,7 +263,8 @@ enum err answer_build(const struct answer *a, struct reply *r)
     enum err e = p.shape->no_image ? OK : pictures_make(a, p.shape, &p.pictures);
     if (!e) {
         account(&p, r);
-        (a->form == FORM_UNARY ? write_unary : write_stream)(&p, r);
+        bool whole = a->form == FORM_UNARY || a->form == FORM_ROW;
+        (whole ? write_unary : write_stream)(&p, r);
         e = r->body.err;
     }
     pictures_free(&p.pictures);

@@ -6,7 +6,8 @@
 #include "emulator/request.h"
 #include "emulator/settings.h"
 
-enum form { FORM_UNARY, FORM_SSE, FORM_ARRAY }; // one object, events, an array of objects
+// One object, events, an array of objects, or an object on one line.
+enum form { FORM_UNARY, FORM_SSE, FORM_ARRAY, FORM_ROW };
 
 struct answer {
     const struct settings *settings;

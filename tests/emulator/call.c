@@ -52,6 +52,12 @@ static bool has_key(struct call *c, const struct refuse_about *about)
     return true;
 }
 
+bool call_has_key(struct call *c)
+{
+    struct refuse_about about = {.path = span_of(c->path)};
+    return has_key(c, &about);
+}
+
 static enum form form_of(struct call *c, const struct route *r)
 {
     const char *alt = MHD_lookup_connection_value(c->connection, MHD_GET_ARGUMENT_KIND, "alt");
@@ -128,6 +134,10 @@ static void post(struct call *c, const struct route *r, struct refuse_about *abo
     bool generating =
         span_is(r->method, "generateContent") || span_is(r->method, "streamGenerateContent");
     struct request q = {.model = model_named(r->model)};
+    if (q.model && span_is(r->method, "batchGenerateContent")) {
+        call_make_batch(c, q.model);
+        return;
+    }
     struct refusal why = {0};
     enum form form = form_of(c, r);
     about->array = form == FORM_ARRAY && generating;
@@ -168,6 +178,9 @@ static void get(struct call *c, const struct route *r, const struct refuse_about
 static void stats(struct call *c)
 {
     struct buf text = {.max = 64u << 10};
+    pthread_mutex_lock(&c->desk->mutex);
+    batches_look(c->desk->batches, waiting_now_us()); // their rows count, once they are due
+    pthread_mutex_unlock(&c->desk->mutex);
     journal_stats(c->desk->journal, &text);
     buf_add_byte(&text, '\n');
     c->reply.status = 200;
@@ -190,7 +203,8 @@ void call_decide(struct call *c)
     bool is_post = strcmp(c->method, "POST") == 0, is_get = strcmp(c->method, "GET") == 0;
     bool known = route_of(c->path, &r);
     char method[64];
-    if (is_post && known)
+    bool batch = known && span_is(r.method, "batchGenerateContent");
+    if (is_post && known && !batch)
         count_call(c);
     snprintf(c->model, sizeof c->model, "%.*s", (int)r.model.len,
              r.model.ptr ? r.model.ptr : "");
@@ -200,6 +214,8 @@ void call_decide(struct call *c)
     about.method = *method ? method : NULL;
     if (is_get && strcmp(c->path, "/emulator/stats") == 0)
         stats(c);
+    else if (!known && call_store(c))
+        return;
     else if (!known || (!is_post && !is_get) || (is_post && r.method.len == 0))
         refuse_page(&c->reply, 404, span_of(c->path));
     else if (has_key(c, &about))

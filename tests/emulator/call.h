@@ -6,6 +6,8 @@
 #include <microhttpd.h>
 #include <pthread.h>
 
+#include "emulator/batches.h"
+#include "emulator/files.h"
 #include "emulator/journal.h"
 #include "emulator/prompts.h"
 #include "emulator/reply.h"
@@ -19,6 +21,8 @@ struct desk { // what all calls share
     struct waiting *waiting;
     pthread_mutex_t mutex; // for the following
     struct prompts *prompts;
+    struct files *files;
+    struct batches *batches;
     struct quota quota;
     uint64_t calls;
 };
@@ -46,4 +50,9 @@ struct call {
 
 // Sets the call's reply and latency, from its method, path and body.
 void call_decide(struct call *c);
+// The same for files and batches; false: the path is none of theirs.
+bool call_store(struct call *c);
+// batchGenerateContent.
+void call_make_batch(struct call *c, const struct model *m);
+bool call_has_key(struct call *c); // false: answered already
 #endif

@@ -7,13 +7,14 @@
 #include "common/file.h"
 #include "common/opt.h"
 #include "common/text.h"
+#include "emulator/batches.h"
 #include "emulator/server.h"
 
 #define EXIT_USAGE 2
 
 struct given { // as on the command line
     const char *listen, *size, *format, *quota, *image;
-    struct opt_strs faults;
+    struct opt_strs faults, batch_faults;
     uint64_t threads;
     bool help, version;
     struct settings settings;
@@ -36,6 +37,8 @@ static void table_of(struct given *g, struct opt *out, size_t n)
          "from a request to its answer", 0, 86400},
         {"jitter", 0, OPT_SECONDS, &s->jitter, "TIME", "0", NULL,
          "at most so much more, at random", 0, 86400},
+        {"batch-latency", 0, OPT_SECONDS, &s->batch_latency, "TIME", "1s", NULL,
+         "from the making of a batch to its end", 0, 86400},
         {"size", 0, OPT_STR, &g->size, "SIZE", "auto", NULL,
          "side of a square of as many pixels (256, 1K) whatever is asked for; auto: the real "
          "sizes",
@@ -53,6 +56,10 @@ static void table_of(struct given *g, struct opt *out, size_t n)
          "calls of each model in so long, as 100/1m; beyond it, 429", 0, 0},
         {"fault", 0, OPT_STRS, &g->faults, "NAME=P", NULL, NULL,
          "so that P (0 to 1) of all calls go wrong; may be given several times", 0, 0},
+        {"batch-fault", 0, OPT_STRS, &g->batch_faults, "NAME[*K]", NULL, NULL,
+         "what befalls the next batch, or the next K, in the order given: good, lost_create, "
+         "never_made, failed, expired, stuck, deaf, cut_result, lost_rows",
+         0, 0},
         {"seed", 0, OPT_UINT, &s->faults.seed, "N", "1", NULL,
          "of faults and pictures; the same for each prompt and try, in whatever order", 0, 0},
         {.type = OPT_GROUP, .help = "Others"},
@@ -138,6 +145,8 @@ static enum err read_rest(struct given *g, char *host, size_t n, struct buf *why
         buf_addf(why, "--format: \"%s\" is not png, jpeg or auto", g->format);
     else if (g->quota && quota_parse(&s->quota, g->quota) != OK)
         buf_addf(why, "--quota: \"%s\" is not calls per time, like 100/1m", g->quota);
+    else if (batches_faults(&s->batch_faults, &g->batch_faults, why) != OK)
+        return ERR_FORMAT;
     else if (!g->image || (s->stock = stock_new(g->image, why)))
         return fault_plan_read(&s->faults, &g->faults, why);
     return ERR_FORMAT;

@@ -17,6 +17,8 @@ struct reply {
     enum wire wire;
     uint64_t stop_at; // WIRE_CUT and WIRE_HANG: bytes of the body that are sent
     char tier[16];    // X-Gemini-Service-Tier; empty: none
+    // X-Goog-Upload-URL and -Status; empty: none
+    char upload_url[300], upload_status[16];
 
     // For the log; of the last image that is not a thought.
     const struct fault *fault; // NULL: none

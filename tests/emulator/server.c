@@ -95,6 +95,13 @@ static void add_headers(struct MHD_Response *r, const struct call *c, double sec
     MHD_add_response_header(r, "Content-Type", c->reply.type);
     if (c->reply.tier[0])
         MHD_add_response_header(r, "X-Gemini-Service-Tier", c->reply.tier);
+    if (c->reply.upload_url[0]) {
+        MHD_add_response_header(r, "X-Goog-Upload-URL", c->reply.upload_url);
+        MHD_add_response_header(r, "X-Goog-Upload-Control-URL", c->reply.upload_url);
+        MHD_add_response_header(r, "X-Goog-Upload-Chunk-Granularity", "8388608");
+    }
+    if (c->reply.upload_status[0])
+        MHD_add_response_header(r, "X-Goog-Upload-Status", c->reply.upload_status);
     MHD_add_response_header(r, "Vary", "Origin, Referer, X-Origin");
     MHD_add_response_header(r, "Server", "scaffolding on HTTPServer2");
     MHD_add_response_header(r, "X-XSS-Protection", "0");
@@ -200,8 +207,10 @@ static enum err open_desk(struct desk *d, const struct settings *s, struct buf *
     }
     d->prompts = prompts_new();
     d->waiting = waiting_new();
+    d->files = files_new();
+    d->batches = batches_new(&(struct batches_desk){s, d->journal, d->prompts, d->files});
     pthread_mutex_init(&d->mutex, NULL);
-    return d->prompts && d->waiting ? OK : ERR_NOMEM;
+    return d->prompts && d->waiting && d->files && d->batches ? OK : ERR_NOMEM;
 }
 
 static struct MHD_Daemon *start_daemon(struct server *s, unsigned threads)
@@ -265,6 +274,8 @@ void server_free(struct server *s)
     if (s->fd >= 0)
         close(s->fd);
     waiting_free(s->desk.waiting);
+    batches_free(s->desk.batches);
+    files_free(s->desk.files);
     prompts_free(s->desk.prompts);
     journal_free(s->desk.journal);
     free(s);

@@ -10,6 +10,23 @@
 #include "emulator/quota.h"
 #include "emulator/stock.h"
 
+// What befalls the batches, in the order in which they are made.
+enum batch_fault {
+    BATCH_GOOD,
+    BATCH_LOST_CREATE, // made, but its answer never comes
+    BATCH_NEVER_MADE,  // the answer never comes, and it is not made
+    BATCH_FAILED,      //
+    BATCH_EXPIRED,     //
+    BATCH_STUCK,       // pending for ever, unless it is cancelled
+    BATCH_DEAF,        // and even then
+    BATCH_CUT_RESULT,  // the first download breaks off
+    BATCH_LOST_ROWS,   // every other row is missing in the result
+};
+struct batch_faults {
+    enum batch_fault at[1000];
+    size_t n;
+};
+
 enum format { FORMAT_PNG, FORMAT_JPEG, FORMAT_AUTO }; // auto: as the model does
 
 struct settings {
@@ -19,6 +36,8 @@ struct settings {
     const char *key;        // the only good one; NULL: any
     const char *log;        // NULL: none
     double latency, jitter; // seconds
+    double batch_latency;   // of a whole batch
+    struct batch_faults batch_faults;
     enum format format;
     uint32_t side;      // of a square of as many pixels as a picture has; 0: the real sizes
     uint64_t bytes;     // of an image file; 0: as drawn
