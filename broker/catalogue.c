@@ -21,7 +21,7 @@ struct model {
     size_t n_aliases, n_ratios, n_sizes;
     bool priced;
     double input, text, image; // dollars for a million tokens
-    double lanes[3];           // factors on all prices; 0: the lane is not priced
+    double lanes[JOB_LANES];           // factors on all prices; 0: the lane is not priced
 };
 
 struct catalogue {
@@ -108,7 +108,7 @@ static bool read_prices(struct json_object *o, struct model *m)
     m->lanes[JOB_STANDARD] = 1;
     if (!json_object_object_get_ex(o, "lanes", &lanes))
         return true;
-    for (int lane = JOB_STANDARD; lane <= JOB_PRIORITY; lane++) {
+    for (int lane = JOB_STANDARD; lane < JOB_LANES; lane++) {
         const char *name = job_lane_name((enum job_lane)lane);
         struct json_object *there;
         m->lanes[lane] = 0;
@@ -138,7 +138,7 @@ static enum err read_model(struct json_object *o, size_t i, struct model *m, str
     if (!read_prices(o, m))
         return wrong(why, i,
                      "price, lanes: must be numbers (input, text, image; standard, "
-                     "flex, priority)");
+                     "flex, priority, batch)");
     if (json_object_object_get_ex(o, "default_size", &there) &&
         !json_get_str(o, "default_size", &m->default_size))
         return wrong(why, i, "default_size: must be one of the sizes");
@@ -295,7 +295,7 @@ enum err model_check(const struct model *m, const struct job *j, struct buf *why
 enum err model_cost(const struct model *m, enum job_lane lane, const struct model_usage *u,
                     int64_t *micro)
 {
-    if (!m->priced || (unsigned)lane > JOB_PRIORITY || m->lanes[lane] <= 0)
+    if (!m->priced || (unsigned)lane >= JOB_LANES || m->lanes[lane] <= 0)
         return ERR_MISSING;
     if (u->input_tokens < 0 || u->text_tokens < 0 || u->image_tokens < 0)
         return ERR_RANGE;

@@ -28,6 +28,7 @@ static const struct job_member members[] = {
     {"max_attempts", MEMBER_U16, AT(max_attempts), true, 1, 100},
     {"timeout", MEMBER_SECONDS, AT(timeout), true, 0.001, DAY},
     {"deadline", MEMBER_SECONDS, AT(deadline), true, 0.001, 365 * DAY},
+    {"batch_deadline", MEMBER_SECONDS, AT(batch_deadline), true, 0.001, 365 * DAY},
     {"on_unknown", MEMBER_UNKNOWN, AT(fail_unknown), true, 0, 0},
     {"count", MEMBER_U16, AT(samples), true, 1, JOB_MAX_SAMPLES},
     {"sample", MEMBER_U16, AT(sample), false, 1, JOB_MAX_SAMPLES},
@@ -38,7 +39,7 @@ static const struct job_member members[] = {
 };
 
 static const char *const priorities[] = {"high", "normal", "low"};
-static const char *const lanes[] = {"standard", "flex", "priority"};
+static const char *const lanes[JOB_LANES] = {"standard", "flex", "priority", "batch"};
 
 const struct job_member *job_members(size_t *n)
 {
@@ -106,7 +107,7 @@ enum err job_priority_parse(struct span s, enum job_priority *out)
 enum err job_lane_parse(struct span s, enum job_lane *out)
 {
     unsigned i;
-    enum err e = parse_word(s, lanes, 3, &i);
+    enum err e = parse_word(s, lanes, JOB_LANES, &i);
     if (e == OK)
         *out = (enum job_lane)i;
     return e;
@@ -114,7 +115,7 @@ enum err job_lane_parse(struct span s, enum job_lane *out)
 
 const char *job_lane_name(enum job_lane lane)
 {
-    return (unsigned)lane < 3 ? lanes[lane] : "unknown";
+    return (unsigned)lane < JOB_LANES ? lanes[lane] : "unknown";
 }
 
 const char *job_priority_name(enum job_priority p)
@@ -227,7 +228,7 @@ enum err job_member_text(struct job *j, const struct job_member *m, struct span 
             return OK;
         return wrong(why, m, "must be high, normal or low", ERR_FORMAT);
     case MEMBER_LANE:
-        if (job_lane_parse(s, &j->lane) == OK)
+        if (job_lane_parse(s, &j->lane) == OK && j->lane != JOB_BATCH)
             return OK;
         return wrong(why, m, "must be standard, flex or priority", ERR_FORMAT);
     case MEMBER_UNKNOWN:

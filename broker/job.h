@@ -18,7 +18,8 @@
 #define JOB_MAX_SAMPLES 1000u
 
 enum job_priority { JOB_HIGH, JOB_NORMAL, JOB_LOW };
-enum job_lane { JOB_STANDARD, JOB_FLEX, JOB_PRIORITY };
+enum job_lane { JOB_STANDARD, JOB_FLEX, JOB_PRIORITY, JOB_BATCH };
+#define JOB_LANES 4
 
 struct job {        // spans are borrowed from what was decoded
     struct span id; // empty: the zero-based index, eight digits
@@ -38,6 +39,7 @@ struct job {        // spans are borrowed from what was decoded
     uint16_t max_attempts; // 0: the default, 5
     double timeout;        // seconds for one call; 0: the default
     double deadline;       // seconds for the job in all, from its submission; 0: none
+    double batch_deadline; // of lane batch: after so long from its submission it goes standard
     bool fail_unknown;     // --on-unknown fail
 };
 

@@ -144,6 +144,7 @@ enum queue_op {
     QUEUE_FAILED = 'F',
     QUEUE_CANCELLED = 'X',
     QUEUE_REQUEUE = 'R',
+    QUEUE_STANDARD = 'S', // as R, into the standard lane
     QUEUE_NOTE = 'N'
 };
 struct queue_figures {

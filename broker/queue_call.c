@@ -160,7 +160,11 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_MEND, mend)             \
     X(SCRIPT_BUDGET, budget)         \
     X(SCRIPT_DEAD, dead)             \
-    X(SCRIPT_DEAD_DROP, dead_drop)
+    X(SCRIPT_DEAD_DROP, dead_drop)   \
+    X(SCRIPT_OP_BEGIN, op_begin)     \
+    X(SCRIPT_OP_TAKE, op_take)       \
+    X(SCRIPT_OP_NOTE, op_note)       \
+    X(SCRIPT_OP_END, op_end)
 
 #define X(id, name)                          \
     extern const unsigned char lua_##name[]; \

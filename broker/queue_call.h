@@ -6,6 +6,7 @@
 #include "broker/blob.h"
 #include "broker/check.h"
 #include "broker/dead.h"
+#include "broker/operation.h"
 #include "broker/queue_reply.h"
 
 // Arguments, their spans and the texts made for them in one piece of memory that is sized
@@ -47,6 +48,8 @@ struct queue_call {
         check_problems_done *problems;
         check_tickets_done *tickets;
         dead_done *dead;
+        operation_begun_done *begun;
+        operation_taken_done *taken;
         blob_done *blob;
         blob_chunks_done *chunks;
     } done;
@@ -103,6 +106,10 @@ enum queue_script {
     SCRIPT_BUDGET,
     SCRIPT_DEAD,
     SCRIPT_DEAD_DROP,
+    SCRIPT_OP_BEGIN,
+    SCRIPT_OP_TAKE,
+    SCRIPT_OP_NOTE,
+    SCRIPT_OP_END,
     SCRIPTS
 };
 // Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.

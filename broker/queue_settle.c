@@ -94,7 +94,7 @@ static enum err check_settle(size_t n, const struct queue_settle *s)
     if (n < 1 || n > QUEUE_MAX_JOBS)
         return ERR_RANGE;
     for (size_t i = 0; i < n; i++)
-        if (s[i].n_events > QUEUE_MAX_EVENTS || !memchr("CFXRN", s[i].op, 5) ||
+        if (s[i].n_events > QUEUE_MAX_EVENTS || !memchr("CFXRNS", s[i].op, 6) ||
             s[i].delay_ms < 0 || s[i].call_id.len > QUEUE_CALL_ID || !job_name_ok(s[i].batch))
             return ERR_RANGE;
     return OK;

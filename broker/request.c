@@ -59,7 +59,7 @@ void request_body(struct buf *out, const struct job *j)
     struct json_object *o = json_object_new_object();
     json_put(o, "contents", contents(j));
     json_put(o, "generationConfig", config(j));
-    if (j->lane != JOB_STANDARD)
+    if (j->lane == JOB_FLEX || j->lane == JOB_PRIORITY)
         json_put_cstr(o, "serviceTier", job_lane_name(j->lane));
     if (o)
         json_write(out, o);

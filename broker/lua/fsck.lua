@@ -72,9 +72,24 @@ local function batch_key(batch)
   end
 end
 
+-- An operation that nobody would look after any more: its jobs are taken back as lost ones.
+local function operation(op)
+  local inc = call('HGET', P .. 'bo:' .. op, 'inc')
+  if not inc or not call('ZSCORE', P .. 'leases', inc) then
+    problem('operation ' .. op .. ' has no lease', function()
+      call('DEL', P .. 'bo:' .. op)
+      call('ZREM', P .. 'ops', op)
+    end)
+  elseif not call('ZSCORE', P .. 'ops', op) then
+    problem('operation ' .. op .. ' is not among the operations', function()
+      call('ZADD', P .. 'ops', 1, op)
+    end)
+  end
+end
+
 local KEYS_LIKE = {
   ['a:'] = held('a:'), ['x:'] = held('x:'), ['r:'] = list_key, ['ur:'] = user_ring,
-  ['b:'] = batch_key, ['d:'] = of_batch('d:'),
+  ['b:'] = batch_key, ['d:'] = of_batch('d:'), ['bo:'] = operation,
 }
 for _, kind in ipairs(KEYS_OF_BATCH) do
   KEYS_LIKE[kind] = KEYS_LIKE[kind] or of_batch(kind)

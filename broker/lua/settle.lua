@@ -5,7 +5,7 @@
 --       per group: batch, n; then n times: SEQ:SLOT, op, delay ms, ticket, figures, events k,
 --       and k events
 --   op  C completed, F failed, X cancelled (terminal); R back to the queue after the delay, with
---       the new ticket; N noted: stays with the worker, with the new ticket, and is no longer sent
+--       the new ticket; S the same, but into the standard lane; N noted: stays with the worker, with the new ticket, and is no longer sent
 --   figures  cost i64 (millionths of USD), in_tokens u32, out_tokens u32, bytes u32, images u16,
 --       unknown u8, retries u8, calls u8, big-endian, then the id of the call that cost it, or
 --       nothing; '' for none
@@ -78,6 +78,14 @@ local function admit(batch, jobs)
   return ours
 end
 
+-- A ready list's name in the standard lane, which then is one of the batch's.
+local function to_standard(batch, list)
+  local priority, model = string.match(list, '^(%d)/[^/]+/([^/]+)/')
+  local name = priority .. '/standard/' .. model .. '/' .. batch
+  call('SADD', P .. 'ls:' .. batch, name)
+  return name
+end
+
 -- Where jobs that have not ended go: noted ones back to the worker, others to wait or be claimed.
 local function keep_on(batch, notes, ready, due, late)
   if #notes > 0 then call('HSET', key, unpack(notes)) end
@@ -126,6 +134,7 @@ local function group(batch, jobs)
       else
         local ticket = argv[p + TICKET_AT]
         local ms = tonumber(argv[p + DELAY])
+        if op == 'S' then list = to_standard(batch, list) end
         if op == 'N' then
           notes[#notes + 1] = argv[p + FIELD]
           notes[#notes + 1] = 'c' .. ticket .. list

@@ -42,6 +42,14 @@ end
 local function reap()
   local inc = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'LIMIT', 0, 1)[1]
   if not inc or now < hold then return 0 end
+  local op = call('HGET', P .. 'w:' .. inc, 'op')
+  if op then -- its jobs are at the provider, whoever died
+    local b = call('HMGET', P .. 'bo:' .. op, 'inc', 'until')
+    if b[1] == inc and tonumber(b[2]) > now then
+      set_free(op)
+      return 1
+    end
+  end
   local from, to = P .. 'a:' .. inc, P .. 'x:' .. inc
   if call('EXISTS', to) == 0 and call('EXISTS', from) == 1 then call('RENAME', from, to) end
   local pairs_of = call('HRANDFIELD', to, math.min(most, 200), 'WITHVALUES') or {}
@@ -74,6 +82,7 @@ local function reap()
     end
   end
   if call('EXISTS', to) == 0 then
+    if op then forget(op, inc) end
     call('PEXPIRE', P .. 'w:' .. inc, 3600000) -- what it settled last is asked for by orphan.lua
     call('ZREM', P .. 'leases', inc)
     call('DEL', P .. 'rv:' .. inc)

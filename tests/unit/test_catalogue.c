@@ -1,5 +1,6 @@
 // test_catalogue.c - the built-in catalogue, files that replace it, prices, request bodies.
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "broker/catalogue.h"
@@ -74,6 +75,8 @@ static void prices(void **state)
     assert_int_equal(cost(pro, JOB_STANDARD, 0, 0, 1120), 134400);
     assert_int_equal(cost(pro, JOB_STANDARD, 0, 0, 2000), 240000);
     assert_int_equal(cost(pro, JOB_FLEX, 0, 0, 1120), 67200);
+    assert_int_equal(cost(pro, JOB_PRIORITY, 0, 0, 1120), 268800);
+    assert_int_equal(cost(pro, JOB_BATCH, 0, 0, 1120), 67200);
     assert_int_equal(cost(pro, JOB_STANDARD, 10, 100, 0), 1220);
     assert_int_equal(cost(old, JOB_STANDARD, 1, 0, 0), 1); // 0.3, rounded up
     assert_int_equal(cost(old, JOB_STANDARD, 0, 0, 1290), 38700);
@@ -135,7 +138,7 @@ static void bad_files_are_refused_by_place(void **state)
          "models.0.sizes: must be an object of sizes and their image tokens"},
         {"{\"models\":[{\"name\":\"m\",\"price\":{\"input\":-1,\"text\":1,\"image\":1}}]}",
          "models.0.price, lanes: must be numbers (input, text, image; standard, flex, "
-         "priority)"},
+         "priority, batch)"},
         {"{\"models\":[{\"name\":\"m\",\"ratios\":[1]}]}",
          "models.0.ratios: must be a list as [\"1:1\"]"},
     };
@@ -169,6 +172,11 @@ static void requests_have_only_what_is_set(void **state)
                         "\"generationConfig\":{\"responseModalities\":[\"TEXT\",\"IMAGE\"],"
                         "\"imageConfig\":{\"aspectRatio\":\"16:9\",\"imageSize\":\"2K\"},"
                         "\"seed\":42},\"serviceTier\":\"flex\"}");
+    buf_clear(&out);
+    j = a_cat();
+    j.lane = JOB_BATCH; // told by the endpoint, not by the request
+    request_body(&out, &j);
+    assert_null(memmem(out.ptr, out.len, "serviceTier", 11));
     buf_clear(&out);
     request_path(&out, SPAN("m"));
     assert_string_equal(buf_str(&out), "/v1beta/models/m:generateContent");

@@ -1,0 +1,42 @@
+-- op_begin - makes jobs that a worker has claimed into an operation: marks them as sent, reserves
+-- what they may cost, and puts them under the operation's own incarnation, held by that worker.
+-- May be sent twice.
+--
+-- ARGV  1 incarnation of the worker  2 the operation's id, new  3 lease, ms  4 how long to hope
+--       for its end, ms  5 most operations there may be  6 batch  7 model
+--       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD
+-- Returns {1, marks, incarnation}: marks as of sent; the k-th job is 1:k under the incarnation,
+-- which is empty when none was marked; {0} there are too many operations; {-1} the lease is lost.
+local inc, op, now = ARGV[1], ARGV[2], now_ms()
+local bo = P .. 'bo:' .. op
+local was = call('HMGET', bo, 'marks', 'inc')
+if was[1] then return {1, was[1], was[2]} end
+if not alive(inc, now) then return {-1} end
+if call('ZCARD', P .. 'ops') >= tonumber(ARGV[5]) then return {0} end
+local key, fields, worst = P .. 'a:' .. inc, {}, {}
+for i = 8, #ARGV, 2 do
+  fields[#fields + 1] = ARGV[i]
+  worst[#worst + 1] = ARGV[i + 1]
+end
+local e = examine(key, fields, worst)
+local marks, mine = table.concat(e.marks), ''
+if #e.sent > 0 then
+  mine = op .. '.1'
+  local active, kept, gone = {}, {}, {}
+  for k, i in ipairs(e.sent) do
+    active[2 * k - 1], active[2 * k] = '1:' .. i, 's' .. string.sub(e.values[i], 2)
+    gone[k] = fields[i]
+  end
+  for k, i in ipairs(e.kept) do kept[2 * k - 1], kept[2 * k] = '1:' .. i, worst[i] end
+  local hope = int(now + ARGV[4])
+  call('HSET', bo, 'inc', mine, 'epoch', 1, 'state', 'new', 'batch', ARGV[6], 'model', ARGV[7],
+    'created', int(now), 'until', hope, 'jobs', #fields, 'marks', marks) -- refused over maxmemory
+  call('HSET', P .. 'w:' .. mine, 'seq', '1', 'seqn', #fields, 'op', op)
+  call('HSET', P .. 'a:' .. mine, unpack(active))
+  if #kept > 0 then call('HSET', P .. 'rv:' .. mine, unpack(kept)) end
+  call('HDEL', key, unpack(gone))
+  call('ZADD', P .. 'leases', int(now + ARGV[3]), mine)
+  call('ZADD', P .. 'ops', 1, op)
+end
+account(e, inc, key, now)
+return {1, marks, mine}
