@@ -188,7 +188,7 @@ static enum err read_image(struct mp *p, struct event_image *im)
     uint32_t n;
     int64_t type, bytes, w, h;
     enum err e;
-    if ((e = mp_array(p, &n)) != OK || n != 7)
+    if (mp_array(p, &n) != OK || n != 7)
         return ERR_FORMAT;
     if ((e = read_text(p, &im->path)) != OK || (e = read_uint(p, IMAGE_WEBP, &type)) != OK ||
         (e = read_uint(p, INT64_MAX, &bytes)) != OK ||

