@@ -21,7 +21,7 @@ struct model {
     size_t n_aliases, n_ratios, n_sizes;
     bool priced;
     double input, text, image; // dollars for a million tokens
-    double lanes[JOB_LANES];           // factors on all prices; 0: the lane is not priced
+    double lanes[JOB_LANES];   // factors on all prices; 0: the lane is not priced
 };
 
 struct catalogue {

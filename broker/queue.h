@@ -133,8 +133,8 @@ struct queue_field { // SEQ:SLOT
 };
 // marks: n characters, see the scripts. Valid when OK.
 typedef void queue_marks_done(void *ctx, enum err e, struct span marks);
-// `number` rises by one; the same may be sent again until it is answered. `worst`: of each call,
-// millionths of USD; NULL: nothing.
+// `number` rises by one; the same may be sent again until it is answered. `worst`: of each
+// call, millionths of USD; NULL: nothing.
 MUST_USE enum err queue_sent(struct queue *q, struct span inc, uint64_t number, size_t n,
                              const struct queue_field *fields, const int64_t *worst,
                              queue_marks_done *done, void *ctx);

@@ -57,7 +57,7 @@ struct cmd {
     // CMD_INPUT
     const char *format, *batch, *on_unknown, *catalogue_path;
     const char *texts[16]; // values of the jobs' options, as they stand in the table
-    const char *by; // of CMD_USAGE
+    const char *by;        // of CMD_USAGE
     uint64_t days;
     bool csv;
     const char *budget_text;

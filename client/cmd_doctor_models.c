@@ -43,8 +43,8 @@ static void today(int64_t later_ms, char out[static CLOCK_RFC3339_SIZE])
     out[10] = '\0'; // the date
 }
 
-// A model that has retired, or soon will. The dates are the earliest ones: if the endpoint can be
-// asked, it has the last word.
+// A model that has retired, or soon will. The dates are the earliest ones: if the endpoint can
+// be asked, it has the last word.
 static void check_retirement(struct doctor *d, const char *what, struct span name, bool asked)
 {
     char now[CLOCK_RFC3339_SIZE], soon[CLOCK_RFC3339_SIZE], end[16];

@@ -42,8 +42,8 @@ struct collect_result {
 // disk, or Redis for more than a minute. `why` gets a sentence.
 MUST_USE enum err collect(struct session *s, const struct collect_options *o,
                           struct collect_result *r, struct buf *why);
-// Fetches the inputs that the output does not have. This and collect_status() wait half a minute
-// for a server that went away.
+// Fetches the inputs that the output does not have. This and collect_status() wait half a
+// minute for a server that went away.
 MUST_USE enum err collect_inputs(struct session *s, struct span batch, struct output *o);
 
 struct collect_batch { // what is asked before; strings are owned by collect_batch_free()

@@ -3,7 +3,7 @@
 void source_open(struct source *s, FILE *f)
 {
     static const unsigned char mark[3] = {0xef, 0xbb, 0xbf};
-    unsigned char first[3];
+    unsigned char first[3] = {0};
     unsigned n = 0;
     int c;
     *s = (struct source){.f = f, .line = 1};

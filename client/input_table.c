@@ -248,9 +248,10 @@ static enum err read_rows(struct reader *r, read_row *read, const struct row *he
 
 static enum err read_table(struct reader *r, read_row *read)
 {
-    struct row *head = malloc(2 * sizeof *head), *row = head + 1;
+    struct row *head = malloc(2 * sizeof *head);
     if (!head)
         return ERR_NOMEM;
+    struct row *row = head + 1;
     row_open(head);
     row_open(row);
     enum err e = read_header(r, read, head);

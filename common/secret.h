@@ -16,7 +16,8 @@ void secret_free(struct buf *key); // leaves nothing of it in memory
 // Takes the variables out of the environment, and out of /proc/PID/environ: programs that are
 // started later do not get them.
 void secret_forget(const char *const *names);
-// Passwords in URLs among the arguments go from what others can see of them (ps), not from argv.
+// Passwords in URLs among the arguments go from what others can see of them (ps), not from
+// argv.
 void secret_hide_arguments(int argc, char *argv[]);
 // No core dump of this process is ever written, nor may others look into it.
 void secret_no_dumps(void);

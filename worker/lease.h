@@ -20,8 +20,8 @@ struct lease_hooks {
     void (*renewed)(void *ctx, const struct queue_renewed *r);
     unsigned (*flight)(void *ctx); // calls in flight, to be shown
     void *ctx;
-    // The server refuses to register us, or to renew, for a reason that does not pass by itself;
-    // it is asked again all the same. May be NULL.
+    // The server refuses to register us, or to renew, for a reason that does not pass by
+    // itself; it is asked again all the same. May be NULL.
     void (*refused)(void *ctx, enum err e);
 };
 
