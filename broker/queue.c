@@ -11,6 +11,7 @@ struct queue {
     struct buf prefix;   // genfarm:{NAME}:
     struct buf config;   // KEYS[1] of every script
     struct buf none;     // KEYS[2], which never exists
+    int64_t ledger;      // bytes it may have
 };
 
 #define MAX_KEY (4 * JOB_MAX_NAME)
@@ -22,6 +23,7 @@ struct queue *queue_new(struct redis *r, struct span name, double timeout)
         return NULL;
     *q = (struct queue){.redis = r,
                         .timeout = timeout,
+                        .ledger = LEDGER_BYTES,
                         .prefix = {.max = MAX_KEY},
                         .config = {.max = MAX_KEY},
                         .none = {.max = MAX_KEY}};
@@ -53,6 +55,16 @@ void queue_free(struct queue *q)
 struct redis *queue_redis(struct queue *q)
 {
     return q->redis;
+}
+
+void queue_keep_ledger(struct queue *q, int64_t bytes)
+{
+    q->ledger = bytes;
+}
+
+int64_t queue_ledger(const struct queue *q)
+{
+    return q->ledger;
 }
 
 double queue_timeout(const struct queue *q)

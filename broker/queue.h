@@ -34,6 +34,7 @@ struct queue; // a name and a connection
 struct queue *queue_new(struct redis *r, struct span name,
                         double timeout); // NULL: out of memory
 void queue_free(struct queue *q);
+void queue_keep_ledger(struct queue *q, int64_t bytes); // see queue_tick()
 struct redis *queue_redis(struct queue *q);
 void queue_key(const struct queue *q, struct buf *out, const char *kind, struct span rest);
 
@@ -163,6 +164,7 @@ struct queue_settle {
     struct ticket ticket; // of a requeue or note
     struct queue_figures figures;
     struct span call_id; // of the call that they tell of, where it cost something; else empty
+    struct span detail;  // ledger_detail()'s of the call; empty: it is not entered there
     unsigned n_events;
     struct span events[QUEUE_MAX_EVENTS]; // event_encode()'s
 };
@@ -189,6 +191,7 @@ struct queue_orphan {
     bool while_open; // only while this job is open:
     uint32_t index;
     uint16_t run;
+    struct span detail; // ledger_detail()'s, or empty
 };
 // value: 1 counted, 0 it was before. ERR_MISSING: there is no such batch.
 MUST_USE enum err queue_orphan(struct queue *q, const struct queue_orphan *o, queue_done *done,
@@ -214,7 +217,8 @@ MUST_USE enum err queue_open(struct queue *q, struct span inc, size_t n,
 // value: how many.
 MUST_USE enum err queue_handback(struct queue *q, struct span inc, size_t n,
                                  const struct queue_field *fields, queue_done *done, void *ctx);
-// value: promoted + reaped + cancelled + purged; call again soon when it is not 0.
+// value: promoted + reaped + cancelled + purged; call again soon when it is not 0. Keeps the
+// ledger within what queue_keep_ledger() said (LEDGER_BYTES).
 MUST_USE enum err queue_tick(struct queue *q, int64_t lease_ms, unsigned most, queue_done *done,
                              void *ctx);
 // Waits up to `seconds` for new work, on a connection that is used for nothing else.

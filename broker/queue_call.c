@@ -164,7 +164,8 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_OP_BEGIN, op_begin)     \
     X(SCRIPT_OP_TAKE, op_take)       \
     X(SCRIPT_OP_NOTE, op_note)       \
-    X(SCRIPT_OP_END, op_end)
+    X(SCRIPT_OP_END, op_end)         \
+    X(SCRIPT_CALLS, calls)
 
 #define X(id, name)                          \
     extern const unsigned char lua_##name[]; \

@@ -6,6 +6,7 @@
 #include "broker/blob.h"
 #include "broker/check.h"
 #include "broker/dead.h"
+#include "broker/ledger.h"
 #include "broker/operation.h"
 #include "broker/queue_reply.h"
 
@@ -50,6 +51,7 @@ struct queue_call {
         dead_done *dead;
         operation_begun_done *begun;
         operation_taken_done *taken;
+        ledger_done *ledger;
         blob_done *blob;
         blob_chunks_done *chunks;
     } done;
@@ -110,6 +112,7 @@ enum queue_script {
     SCRIPT_OP_TAKE,
     SCRIPT_OP_NOTE,
     SCRIPT_OP_END,
+    SCRIPT_CALLS,
     SCRIPTS
 };
 // Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.
@@ -118,4 +121,5 @@ MUST_USE enum err call_script(struct queue *q, enum queue_script s, struct args 
 MUST_USE enum err call_command(struct queue *q, double timeout, struct args *a,
                                const struct queue_call *c);
 double queue_timeout(const struct queue *q);
+int64_t queue_ledger(const struct queue *q); // bytes it may have
 #endif

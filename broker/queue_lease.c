@@ -105,9 +105,10 @@ static void read_tick(const struct queue_call *c, enum err e, const redisReply *
 enum err queue_tick(struct queue *q, int64_t lease_ms, unsigned most, queue_done *done,
                     void *ctx)
 {
-    struct args *a = script_args(q, 2, 2 * ARGS_INT);
+    struct args *a = script_args(q, 3, 3 * ARGS_INT);
     args_int(a, lease_ms);
     args_uint(a, most < 1 ? 1 : most > 500 ? 500 : most);
+    args_int(a, queue_ledger(q));
     return call_script(q, SCRIPT_TICK, a,
                        &(struct queue_call){.read = read_tick, .done.value = done, .ctx = ctx});
 }

@@ -31,17 +31,28 @@ static char *put_be(char *p, uint64_t v, unsigned bytes)
     return p;
 }
 
+static char *put(char *p, struct span s)
+{
+    if (s.len)
+        memcpy(p, s.ptr, s.len);
+    return p + s.len;
+}
+
 // cost i64, in_tokens u32, out_tokens u32, bytes u32, images u16, unknown, retries, calls u8,
-// id
-static void add_figures(struct args *a, const struct queue_figures *f, struct span call_id)
+// id; with a detail behind it always one, of zeros where there is none
+static void add_figures(struct args *a, const struct queue_figures *f, struct span call_id,
+                        struct span detail)
 {
     static const struct queue_figures none;
+    static const char no_id[QUEUE_CALL_ID];
     char *p;
     if (memcmp(f, &none, sizeof none) == 0) {
         args_add(a, SPAN(""));
         return;
     }
-    if (!(p = args_bytes(a, FIGURES_SIZE + call_id.len)))
+    if (detail.len && call_id.len == 0)
+        call_id = (struct span){no_id, sizeof no_id};
+    if (!(p = args_bytes(a, FIGURES_SIZE + call_id.len + detail.len)))
         return;
     p = put_be(p, (uint64_t)f->cost_micro, 8);
     p = put_be(p, f->input_tokens, 4);
@@ -51,8 +62,7 @@ static void add_figures(struct args *a, const struct queue_figures *f, struct sp
     p = put_be(p, f->unknown, 1);
     p = put_be(p, f->retries, 1);
     p = put_be(p, f->calls, 1);
-    if (call_id.len)
-        memcpy(p, call_id.ptr, call_id.len);
+    put(put(p, call_id), detail);
 }
 
 static void add_settle(struct args *a, const struct queue_settle *s)
@@ -65,7 +75,7 @@ static void add_settle(struct args *a, const struct queue_settle *s)
     args_int(a, s->delay_ms);
     if ((ticket = args_bytes(a, TICKET_SIZE)))
         ticket_write(&s->ticket, ticket);
-    add_figures(a, &s->figures, s->call_id);
+    add_figures(a, &s->figures, s->call_id, s->detail);
     args_uint(a, s->n_events);
     for (unsigned i = 0; i < s->n_events; i++)
         args_add(a, s->events[i]);
@@ -95,9 +105,19 @@ static enum err check_settle(size_t n, const struct queue_settle *s)
         return ERR_RANGE;
     for (size_t i = 0; i < n; i++)
         if (s[i].n_events > QUEUE_MAX_EVENTS || !memchr("CFXRNS", s[i].op, 6) ||
-            s[i].delay_ms < 0 || s[i].call_id.len > QUEUE_CALL_ID || !job_name_ok(s[i].batch))
+            s[i].delay_ms < 0 || s[i].call_id.len > QUEUE_CALL_ID || !job_name_ok(s[i].batch) ||
+            s[i].detail.len > LEDGER_MAX_DETAIL ||
+            (s[i].detail.len && s[i].call_id.len % QUEUE_CALL_ID))
             return ERR_RANGE;
     return OK;
+}
+
+static size_t sum_details(size_t n, const struct queue_settle *s)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += s[i].detail.len;
+    return sum;
 }
 
 enum err queue_settle(struct queue *q, struct span inc, uint64_t number, size_t n,
@@ -109,7 +129,7 @@ enum err queue_settle(struct queue *q, struct span inc, uint64_t number, size_t 
     size_t groups = count_groups(n, s);
     size_t texts = 4 * ARGS_INT + 1 + TICKET_SIZE + FIGURES_SIZE + QUEUE_CALL_ID; // of a job
     struct args *a = script_args(q, 3 + 2 * groups + (6 + QUEUE_MAX_EVENTS) * n,
-                                 (2 + groups) * ARGS_INT + n * texts);
+                                 (2 + groups) * ARGS_INT + n * texts + sum_details(n, s));
     args_add(a, inc);
     args_uint(a, number);
     args_uint(a, groups);
@@ -130,11 +150,11 @@ static const struct reply_outcome orphan_codes[] = {{1, OK}, {0, ERR_MISSING}};
 enum err queue_orphan(struct queue *q, const struct queue_orphan *o, queue_done *done,
                       void *ctx)
 {
-    struct args *a = script_args(q, 9, 3 * ARGS_INT + FIGURES_SIZE);
+    struct args *a = script_args(q, 10, 3 * ARGS_INT + FIGURES_SIZE);
     args_add(a, o->batch);
     args_add(a, o->nonce);
     args_add(a, o->call_id);
-    add_figures(a, &o->figures, SPAN(""));
+    add_figures(a, &o->figures, SPAN(""), SPAN(""));
     args_add(a, o->inc);
     args_uint(a, o->number);
     if (o->while_open) {
@@ -145,6 +165,7 @@ enum err queue_orphan(struct queue *q, const struct queue_orphan *o, queue_done 
         args_str(a, "");
     }
     args_add(a, o->lane_model);
+    args_add(a, o->detail);
     return call_script(
         q, SCRIPT_ORPHAN, a,
         &(struct queue_call){

@@ -59,7 +59,8 @@ struct cmd {
     const char *texts[16]; // values of the jobs' options, as they stand in the table
     const char *by;        // of CMD_USAGE
     uint64_t days;
-    bool csv;
+    bool csv, calls;
+    const char *day, *since, *until; // YYYY-MM-DD, of UTC
     const char *budget_text;
     int64_t budget; // millionths of USD; 0: not given
     bool skip_bad;
@@ -147,4 +148,5 @@ int cmd_fsck(struct cmd *c);
 int cmd_dead(struct cmd *c);
 int cmd_limits(struct cmd *c);
 int cmd_usage(struct cmd *c);
+int cmd_calls(struct cmd *c, int64_t since, int64_t until); // days since 1970-01-01
 #endif

@@ -136,6 +136,21 @@ static void farm_options(struct builder *b, struct cmd *c)
          0});
 }
 
+static void usage_options(struct builder *b, struct cmd *c)
+{
+    ADD(b, {"by", 0, OPT_STR, &c->by, "WHAT", "model", NULL, "user, model, lane or day", 0, 0},
+        {"calls", 0, OPT_FLAG, &c->calls, NULL, NULL, NULL,
+         "the ledger instead of sums: a line for each call, as JSON Lines or CSV", 0, 0},
+        {"days", 0, OPT_UINT, &c->days, "N", "30", NULL,
+         "that are looked at, today among them (days begin at midnight UTC)", 1, 400},
+        {"day", 0, OPT_STR, &c->day, "YYYY-MM-DD", NULL, NULL, "only this day", 0, 0},
+        {"since", 0, OPT_STR, &c->since, "YYYY-MM-DD", NULL, NULL, "the first day", 0, 0},
+        {"until", 0, OPT_STR, &c->until, "YYYY-MM-DD", NULL, NULL, "the last day (today)", 0,
+         0},
+        {"csv", 0, OPT_FLAG, &c->csv, NULL, NULL, NULL, "comma-separated values on stdout", 0,
+         0});
+}
+
 static void dead_options(struct builder *b, struct cmd *c)
 {
     ADD(b,
@@ -183,12 +198,7 @@ static void fill(struct cmd *c, const struct command *command, struct opt *table
             {"cell", 0, OPT_UINT, &c->cell, "PIXELS", NULL, NULL,
              "longest side of a picture (192; less for more than 100 pictures)", 32, 1024});
     if (command->groups & CMD_USAGE)
-        ADD(&b,
-            {"by", 0, OPT_STR, &c->by, "WHAT", "model", NULL, "user, model, lane or day", 0, 0},
-            {"days", 0, OPT_UINT, &c->days, "N", "30", NULL,
-             "that are summed up, today among them", 1, 400},
-            {"csv", 0, OPT_FLAG, &c->csv, NULL, NULL, NULL, "comma-separated values on stdout",
-             0, 0});
+        usage_options(&b, c);
     if (command->groups & CMD_BUDGET)
         ADD(&b, BUDGET_OPTION);
     if (command->groups & CMD_FSCK)

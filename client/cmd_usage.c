@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/cmd.h"
 #include "common/clock.h"
@@ -12,6 +13,7 @@
 
 #define DAY_MS   86400000
 #define MAX_ROWS 10000
+#define MAX_DAYS 401
 #define MAX_NAME 128
 
 static const char *const figures[] = {"calls",     "images",  "completed", "failed",
@@ -28,7 +30,7 @@ struct row {
 struct usage {
     struct cmd *cmd;
     enum { BY_USER, BY_LANE, BY_MODEL, BY_DAY } by; // parts of a field's name, in their order
-    int64_t day;
+    int64_t day, since, until;                      // since 1970-01-01
     struct row *rows;
     size_t n;
     bool done;
@@ -97,9 +99,8 @@ static void on_usage(void *ctx, enum err e, const struct span *names, size_t n)
 
 static enum err read_days(struct usage *u, struct session *s)
 {
-    int64_t today = clock_wall_ms() / DAY_MS;
     enum err e = OK;
-    for (u->day = today - (int64_t)u->cmd->days + 1; e == OK && u->day <= today; u->day++) {
+    for (u->day = u->since; e == OK && u->day <= u->until; u->day++) {
         u->done = false;
         e = queue_usage(session_queue(s), u->day, on_usage, u);
         if (e == OK)
@@ -179,6 +180,42 @@ static void print_all(struct usage *u)
         print_row(&sum);
 }
 
+// --- Which days
+// ----------------------------------------------------------------------------------
+
+static int read_day(const char *option, const char *text, int64_t *day)
+{
+    struct tm tm = {0};
+    const char *end = text ? strptime(text, "%Y-%m-%d", &tm) : NULL;
+    if (!text)
+        return 0;
+    if (!end || *end || tm.tm_year < 70)
+        return cmd_say(EXIT_USAGE, "--%s %.40s: must be a day, as 2026-01-25", option, text);
+    *day = timegm(&tm) / (DAY_MS / 1000);
+    return 0;
+}
+
+static int read_range(struct usage *u)
+{
+    const struct cmd *c = u->cmd;
+    int64_t today = clock_wall_ms() / DAY_MS;
+    u->until = today;
+    int status = read_day("until", c->until, &u->until);
+    if (status == 0 && c->day && (status = read_day("day", c->day, &u->until)) == 0)
+        u->since = u->until;
+    else
+        u->since = u->until - (int64_t)c->days + 1;
+    if (status == 0)
+        status = read_day("since", c->since, &u->since);
+    if (status == 0 && c->day && (c->since || c->until))
+        return cmd_say(EXIT_USAGE, "--day goes without --since and --until");
+    if (status == 0 && u->until > today)
+        u->until = today;
+    if (status == 0 && u->until - u->since >= MAX_DAYS)
+        return cmd_say(EXIT_USAGE, "%d days at most are kept", MAX_DAYS);
+    return status;
+}
+
 int cmd_usage(struct cmd *c)
 {
     static const char *const ways[] = {
@@ -191,6 +228,11 @@ int cmd_usage(struct cmd *c)
     if (by > BY_DAY)
         return cmd_say(EXIT_USAGE, "--by %.40s: must be user, model, lane or day", c->by);
     u.by = by;
+    int status = read_range(&u);
+    if (status != 0)
+        return status;
+    if (c->calls)
+        return cmd_calls(c, u.since, u.until);
     enum err e = cmd_connect(c, c->redis, c->queue, &s);
     if (e != OK)
         return cmd_fail(c, e);

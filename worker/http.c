@@ -75,10 +75,14 @@ static void finish(struct http_call *c, CURLcode code)
                            .sent = c->sent,
                            .latency_ms = (clock_boot_us() - c->began_us) / 1000,
                            .why = c->why[0] ? c->why : curl_easy_strerror(code)};
-    curl_off_t retry_after = 0;
+    curl_off_t retry_after = 0, up = 0, down = 0;
     curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &end.status);
     curl_easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &retry_after);
+    curl_easy_getinfo(c->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+    curl_easy_getinfo(c->easy, CURLINFO_SIZE_DOWNLOAD_T, &down);
     end.retry_after = (double)retry_after;
+    end.bytes_sent = up;
+    end.bytes_received = down;
     curl_multi_remove_handle(c->http->multi, c->easy);
     c->hooks.done(c->ctx, &end);
     call_free(c);

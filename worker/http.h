@@ -36,7 +36,8 @@ struct http_end {       // how a call ended, borrowed for the time of the callba
     bool sent;          // bytes of the body were handed to the connection
     double retry_after; // seconds of the header, 0: none
     int64_t latency_ms;
-    const char *why; // curl's words; never NULL
+    int64_t bytes_sent, bytes_received; // of the bodies
+    const char *why;                    // curl's words; never NULL
 };
 struct http_hooks {
     // The body as it arrives. Not OK ends the call with that error.

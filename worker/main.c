@@ -125,7 +125,8 @@ static enum err make_workers(struct program *p)
                                    .grace = s->grace,
                                    .verify = s->check,
                                    .catalogue = p->catalogue,
-                                   .sink_name = s->sink};
+                                   .sink_name = s->sink,
+                                   .ledger = (int64_t)s->ledger};
         if (!worker_new(p->loop, &o, &parts))
             return ERR_NOMEM;
     }

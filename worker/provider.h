@@ -37,6 +37,7 @@ struct provider_result { // borrowed for the time of the callback
     double delay_floor; // seconds the provider asked for; 0: none
     struct span reason, message, text, model_version, response_id;
     int64_t latency_ms;
+    int64_t bytes_sent, bytes_received;  // of the request's body and the answer's
     int64_t input_tokens, output_tokens; // as reported; output includes text and thoughts
     int64_t image_tokens;                // of the output
     bool has_usage;
@@ -57,6 +58,8 @@ struct provider_ops {
 };
 struct provider { // first member of every provider
     const struct provider_ops *ops;
+    const char *name;     // "gemini"
+    const char *endpoint; // "https://host": where it is, without path or password
 };
 
 struct ev_loop;

@@ -22,7 +22,7 @@
 struct gemini {
     struct provider base;
     struct http *http;
-    char *base_url, *spool_dir, *key, *key_header;
+    char *base_url, *spool_dir, *key, *key_header, *origin;
     struct spool_place spools;
     char *ca_file;
 };
@@ -129,7 +129,10 @@ static void on_done(void *ctx, const struct http_end *end)
 {
     struct provider_call *c = ctx;
     struct json_object *doc = NULL;
-    struct provider_result r = {.sent = end->sent, .latency_ms = end->latency_ms};
+    struct provider_result r = {.sent = end->sent,
+                                .latency_ms = end->latency_ms,
+                                .bytes_sent = end->bytes_sent,
+                                .bytes_received = end->bytes_received};
     if (end->err == ERR_NET || end->err == ERR_TIMEOUT)
         broken(&r, end);
     else if (end->err != OK)
@@ -206,6 +209,7 @@ static void gemini_free(struct provider *p)
     struct gemini *g = (struct gemini *)p;
     http_free(g->http);
     free(g->base_url);
+    free(g->origin);
     free(g->spool_dir);
     if (g->key)
         explicit_bzero(g->key, strlen(g->key));
@@ -219,6 +223,19 @@ static void gemini_free(struct provider *p)
 
 static const struct provider_ops gemini_ops = {start, cancel, gemini_free};
 
+// "https://user:word@host/v1" gives "https://host".
+static char *origin_of(const char *url)
+{
+    char *out = NULL;
+    const char *host = strstr(url, "://");
+    int scheme = host ? (int)(host - url) : 0;
+    host = host ? host + 3 : url;
+    int n = (int)strcspn(host, "/?#");
+    for (const char *at; (at = memchr(host, '@', (size_t)n)); host = at + 1)
+        n -= (int)(at + 1 - host);
+    return asprintf(&out, "%.*s://%.*s", scheme, url, n < 200 ? n : 200, host) < 0 ? NULL : out;
+}
+
 struct provider *provider_gemini_new(struct ev_loop *loop, const struct gemini_options *o)
 {
     struct gemini *g = calloc(1, sizeof *g);
@@ -226,6 +243,9 @@ struct provider *provider_gemini_new(struct ev_loop *loop, const struct gemini_o
         return NULL;
     g->base.ops = &gemini_ops;
     g->base_url = strdup(o->base_url);
+    g->origin = origin_of(o->base_url);
+    g->base.name = "gemini";
+    g->base.endpoint = g->origin;
     g->spool_dir = strdup(o->spool_dir);
     g->spools = (struct spool_place){.dir = g->spool_dir, .max_memory = MAX_MEMORY};
     g->key = strdup(o->key);
@@ -234,7 +254,7 @@ struct provider *provider_gemini_new(struct ev_loop *loop, const struct gemini_o
         g->key_header = NULL;
     struct http_options ho = {g->ca_file, CONNECT_S, IDLE_S, o->concurrency};
     g->http = http_new(loop, &ho);
-    if (!g->base_url || !g->spool_dir || !g->key || !g->key_header || !g->http) {
+    if (!g->base_url || !g->origin || !g->spool_dir || !g->key || !g->key_header || !g->http) {
         gemini_free(&g->base);
         return NULL;
     }

@@ -76,7 +76,7 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
     t->gate = lane_model.err ? NULL : gates_find(h->gates, buf_span(&lane_model));
     buf_free(&lane_model);
     if (!t->gate || !copy(&t->batch, c->batch) || !copy(&t->nonce, c->nonce) ||
-        !copy(&t->input, c->input)) {
+        !copy(&t->user, c->user) || !copy(&t->input, c->input)) {
         task_free(t);
         return NULL;
     }
@@ -88,7 +88,8 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
 
 void task_free(struct task *t)
 {
-    struct buf *all[] = {&t->batch, &t->nonce, &t->input, &t->id, &t->invalid};
+    struct buf *all[] = {&t->batch, &t->nonce,   &t->user,      &t->input,
+                         &t->id,    &t->invalid, &t->say.detail};
     ev_timer_stop(t->host->loop, &t->timer);
     if (t->gate) {
         gate_leave(t->gate, &t->pass);

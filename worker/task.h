@@ -41,7 +41,9 @@ struct task_host { // what tasks need of their worker; one for all of them
     struct gates *gates;
     const struct catalogue *catalogue;
     enum image_check verify;
-    const char *name; // HOST:PID, in events
+    const char *name;    // HOST:PID, in events
+    const char *project; // whose keys these are
+    bool ledger;         // calls are entered there
     struct pump *settles, *marks;
 
     // Told by tasks.

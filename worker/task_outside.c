@@ -1,4 +1,5 @@
 // task_outside.c - what others do to a task: a drain, a cancellation, the loss of its lease.
+#include "common/clock.h"
 #include "worker/provider.h"
 #include "worker/task_private.h"
 
@@ -31,6 +32,9 @@ static void cancelled(struct task *t, bool sent)
         u.code = CODE_CANCELLED;
         u.message = SPAN("cancelled while the call was under way");
         u.policy = SPAN("fail");
+        task_made(
+            t, &(struct provider_result){.code = CODE_CANCELLED,
+                                         .latency_ms = (clock_boot_us() - t->sent_us) / 1000});
         t->say.figures.unknown++;
         t->say.figures.calls++;
         task_add_event(t, &u);

@@ -39,10 +39,10 @@ struct task {
     struct queue_field field;
     struct ticket ticket;
     uint32_t total, digest;
-    struct buf batch, nonce, input, id; // copies; `id` as it is shown
-    struct job job;                     // points into `input`
-    struct buf invalid;                 // why the job cannot be done at all
-    double expires;                     // clock_wall_ms() / 1000 of its deadline; 0: none
+    struct buf batch, nonce, user, input, id; // copies; `id` as it is shown
+    struct job job;                           // points into `input`
+    struct buf invalid;                       // why the job cannot be done at all
+    double expires;                           // clock_wall_ms() / 1000 of its deadline; 0: none
     struct gate *gate;
     struct gate_pass pass;
     int64_t slot_us, sent_us; // clock_boot_us(): its send slot; when the call was made
@@ -55,6 +55,11 @@ struct task {
         reserved;       // millionths of USD: what a call may cost; kept in the budget for it
     uint8_t call_id[8]; // of that one, or of the call under way: random
     struct task_report *report; // under way, or NULL
+    struct {                    // the last call, for the ledger
+        enum code outcome;
+        unsigned attempt;
+        int64_t latency_ms, bytes_sent, bytes_received;
+    } made;
     struct pump_item mark, settle;
     struct { // what the next settle says
         enum queue_op op;
@@ -62,6 +67,7 @@ struct task {
         struct queue_figures figures;
         struct buf events[QUEUE_MAX_EVENTS];
         unsigned n;
+        struct buf detail; // for the ledger
     } say;
 };
 
@@ -76,6 +82,16 @@ void task_add_event(struct task *t, const struct event *e);
 void task_add_encoded(struct task *t, struct span event);
 // Sends what was gathered. WAITING is entered for QUEUE_NOTE, SETTLING else.
 void task_say(struct task *t, enum queue_op op, int64_t delay_ms);
+
+// --- task_ledger.c: what the ledger says of calls
+// ----------------------------------------------
+
+// A call has ended so; kept for task_enter().
+void task_made(struct task *t, const struct provider_result *r);
+void task_enter(struct task *t); // fills say.detail, where say.figures tell of a call
+// The same of a call that another one made, and stored.
+void task_enter_found(struct task *t, const struct record *r, const struct event *e,
+                      struct buf *out);
 
 // --- task_report.c: calls that no settle counts
 // ---------------------------------------------

@@ -13,6 +13,7 @@
 
 struct task_report {
     struct queue_figures figures;
+    struct buf detail; // for the ledger
     uint8_t call_id[8];
     char inc[MAX_INC];
     uint64_t number;
@@ -23,6 +24,8 @@ struct task_report {
 
 void task_report_free(struct task *t)
 {
+    if (t->report)
+        buf_free(&t->report->detail);
     free(t->report);
     t->report = NULL;
 }
@@ -56,6 +59,7 @@ void task_report_again(struct task *t)
                              .nonce = buf_span(&t->nonce),
                              .call_id = {(char *)r->call_id, sizeof r->call_id},
                              .figures = r->figures,
+                             .detail = buf_span(&r->detail),
                              .inc = span_of(r->inc),
                              .number = r->number,
                              .while_open = r->while_open,
@@ -98,6 +102,8 @@ void task_unsettled(struct task *t, uint64_t number)
         return;
     }
     r->figures = f;
+    r->detail.max = t->say.detail.max;
+    buf_add(&r->detail, buf_span(&t->say.detail));
     r->number = number;
     r->then = task_gone;
     memcpy(r->call_id, t->call_id, sizeof r->call_id);
@@ -123,6 +129,7 @@ void task_adopt(struct task *t, const struct record *found, const struct event *
     r->while_open = true;
     r->then = then;
     memcpy(r->call_id, found->call_id.ptr, sizeof r->call_id);
+    task_enter_found(t, found, e, &r->detail);
     t->report = r;
     task_report_again(t);
 }

@@ -186,6 +186,7 @@ static void unblock(struct task *t)
 
 static void no_image(struct task *t, const struct provider_result *r)
 {
+    t->made.outcome = r->code;
     if (r->unknown) {
         t->say.figures.unknown++;
         add_problem(t, EVENT_UNKNOWN, r->code, r->reason, r->message, true, 0);
@@ -347,6 +348,7 @@ void task_result(void *ctx, struct provider_result *r)
     struct task *t = ctx;
     t->call = NULL;
     task_release(t);
+    task_made(t, r);
     t->cost_micro = cost_of(t, r);
     end_at_gate(t, r, t->cost_micro);
     count_usage(t, r, t->cost_micro);

@@ -53,6 +53,7 @@ void task_say(struct task *t, enum queue_op op, int64_t delay_ms)
 {
     t->say.op = op;
     t->say.delay_ms = delay_ms;
+    task_enter(t);
     t->state = op == QUEUE_NOTE ? TASK_WAITING : TASK_SETTLING;
     if (t->lost)
         task_unsettled(t, 0);
@@ -103,6 +104,7 @@ static enum err send_settles(void *ctx, uint64_t number, struct pump_item *const
                                        .delay_ms = t->say.delay_ms,
                                        .ticket = t->ticket,
                                        .figures = t->say.figures,
+                                       .detail = buf_span(&t->say.detail),
                                        .n_events = t->say.n};
         if (task_costs(&t->say.figures))
             all[i].call_id = (struct span){(const char *)t->call_id, sizeof t->call_id};
@@ -126,6 +128,7 @@ static void told_settle(void *ctx, struct pump_item *item, char mark)
     for (unsigned i = 0; i < t->say.n; i++)
         buf_clear(&t->say.events[i]);
     t->say.n = 0;
+    buf_clear(&t->say.detail);
     t->say.figures = (struct queue_figures){0};
     task_settled(t, mark);
 }

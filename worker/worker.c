@@ -4,9 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/ledger.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "worker/provider.h"
 #include "worker/worker_private.h"
 
 #define CALL_TIMEOUT 10.0 // seconds, of a command
@@ -114,13 +116,15 @@ static bool connect_both(struct worker *w)
         return false;
     w->queue = queue_new(w->redis, span_of(w->options.queue), CALL_TIMEOUT);
     w->wait_queue = queue_new(w->wait_redis, span_of(w->options.queue), CALL_TIMEOUT);
+    if (w->queue)
+        queue_keep_ledger(w->queue, w->options.ledger ? w->options.ledger : LEDGER_BYTES);
     return w->queue && w->wait_queue;
 }
 
 // --- Beginning and end
 // -------------------------------------------------------------------------------
 
-static void describe(struct worker *w)
+static void describe(struct worker *w, const struct provider *provider)
 {
     gethostname(w->hostname, sizeof w->hostname - 1);
     snprintf(w->pid, sizeof w->pid, "%ld", (long)getpid());
@@ -131,6 +135,11 @@ static void describe(struct worker *w)
     w->facts[2] = (struct queue_fact){"concurrency", span_of(w->slots)};
     w->facts[3] = (struct queue_fact){"version", SPAN(GENFARM_VERSION)};
     w->facts[4] = (struct queue_fact){"sink", span_of(w->options.sink_name)};
+    // For the ledger, of calls that are under way when it is lost.
+    w->facts[5] = (struct queue_fact){"ledger", w->options.ledger ? SPAN("1") : SPAN("0")};
+    w->facts[6] = (struct queue_fact){"project", span_of(w->options.project)};
+    w->facts[7] = (struct queue_fact){"provider", span_of(provider->name)};
+    w->facts[8] = (struct queue_fact){"endpoint", span_of(provider->endpoint)};
 }
 
 // What is not sent yet is for other workers to do.
@@ -144,7 +153,7 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
 {
     const struct worker_options *o = &w->options;
     struct lease_options lo = {
-        .seconds = o->lease, .facts = w->facts, .n_facts = 5, .host = w->hostname};
+        .seconds = o->lease, .facts = w->facts, .n_facts = WORKER_FACTS, .host = w->hostname};
     struct lease_hooks lh = worker_lease_hooks;
     struct gates_options go = {.project = o->project,
                                .spec = o->limit,
@@ -171,6 +180,8 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                  .catalogue = o->catalogue,
                                  .verify = o->verify,
                                  .name = w->name,
+                                 .project = o->project,
+                                 .ledger = o->ledger > 0,
                                  .ready = task_ready,
                                  .freed = task_freed,
                                  .gone = task_gone,
@@ -206,7 +217,7 @@ struct worker *worker_new(struct ev_loop *loop, const struct worker_options *o,
     ev_init(&w->turn, worker_on_turn);
     ev_init(&w->grace, on_grace);
     w->tick.data = w->turn.data = w->grace.data = w;
-    describe(w);
+    describe(w, p->provider);
     if (!connect_both(w) || !make_parts(w, p)) {
         worker_free(w);
         return NULL;

@@ -37,6 +37,7 @@ struct worker_options { // borrowed for the worker's life
     enum image_check verify;
     const struct catalogue *catalogue;
     const char *sink_name; // for people to see
+    int64_t ledger;        // bytes it may have; 0: calls are not entered
 };
 
 struct worker_parts { // owned by the caller, and freed after the worker

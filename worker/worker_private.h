@@ -18,6 +18,8 @@
 
 #define MAX_LANES 64 // lanes and models that are looked at in one claim
 
+#define WORKER_FACTS 9
+
 enum worker_chore { WORKER_CLAIMS, WORKER_KEEPS_HOUSE, WORKER_CHORES };
 
 struct worker {
@@ -32,7 +34,7 @@ struct worker {
     struct storage *storage;
     struct task_host host;
     struct tasks tasks; // all of them, and who waits for a slot
-    struct queue_fact facts[5];
+    struct queue_fact facts[WORKER_FACTS];
     char name[96], hostname[65], pid[16], slots[16];
 
     struct { // lanes and models with ready work, as the last answer said

@@ -87,9 +87,22 @@ local function operation(op)
   end
 end
 
+local function ledger_key(day)
+  local is = call('TYPE', P .. 'lg:' .. day).ok
+  if is ~= 'list' then
+    problem('the ledger of day ' .. day .. ' is a ' .. is .. ', not a list')
+  elseif not call('HGET', P .. 'lg', day) then
+    problem('the ledger of day ' .. day .. ' is not counted', function()
+      local size = 0
+      for _, e in ipairs(call('LRANGE', P .. 'lg:' .. day, 0, 999)) do size = size + #e end
+      call('HSET', P .. 'lg', day, size) -- from the first of them: it is to be seen and trimmed
+    end)
+  end
+end
+
 local KEYS_LIKE = {
   ['a:'] = held('a:'), ['x:'] = held('x:'), ['r:'] = list_key, ['ur:'] = user_ring,
-  ['b:'] = batch_key, ['d:'] = of_batch('d:'), ['bo:'] = operation,
+  ['b:'] = batch_key, ['d:'] = of_batch('d:'), ['bo:'] = operation, ['lg:'] = ledger_key,
 }
 for _, kind in ipairs(KEYS_OF_BATCH) do
   KEYS_LIKE[kind] = KEYS_LIKE[kind] or of_batch(kind)

@@ -34,5 +34,5 @@ call('HDEL', key, unpack(gone))
 if #inbox > 0 then call('LPUSH', P .. 'inbox', unpack(inbox)) end
 for batch, lists in pairs(unsent) do back(batch, lists) end
 spend(inc, gone, all)
-for batch, values in pairs(sent) do recover(batch, values) end
+for batch, values in pairs(sent) do recover(inc, batch, values) end
 return {1, #gone}

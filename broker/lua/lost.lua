@@ -27,6 +27,17 @@ local function fail(batch, jobs)
   if call('HINCRBY', P .. 'b:' .. batch, 'open', -#jobs) == 0 then finish_if_done(batch, now) end
 end
 
+-- What the ledger says of a call whose worker is lost; nothing where that kept none.
+local function lost_call(batch, out, lane_model, job)
+  local w = out.worker
+  if w[3] == '0' then return end
+  local lane, model = string.match(lane_model, '^([^/]*)/(.*)$')
+  out.entries[#out.entries + 1] = ledger_entry(now,
+    struct.pack('>i8I4I4I4I2BBB', 0, 0, 0, 0, 0, 1, 0, 1), cmsgpack.pack({'worker_lost',
+      out.user or '', batch, job.id, job.index, job.run, job.attempts + 1, w[4] or '', w[1] or '',
+      model, lane, 'generate', w[2] or '', 0, 0, 0, ''}))
+end
+
 -- One lost job: decides where it goes. A call that was sent may have been billed, even when the
 -- job is over since (it was cancelled).
 local function lost_job(batch, value, policy, ended, out)
@@ -42,6 +53,7 @@ local function lost_job(batch, value, policy, ended, out)
     use.unknown = use.unknown + 1
     out.unknown[#out.unknown + 1] = event('unknown', run, index, now, id,
       {code = 'worker_lost', policy = ended and 'fail' or policy, attempts = attempts})
+    lost_call(batch, out, lane_model, job)
   end
   if ended then return end
   if lost >= 3 then
@@ -77,14 +89,15 @@ local function spend(inc, fields, values)
   end
 end
 
-local function recover(batch, values)
+local function recover(inc, batch, values)
   local indexes, runs = {}, {}
   for i, v in ipairs(values) do indexes[i], runs[i] = struct.unpack('>I4I2', v, 2) end
   local b = call('HMGET', P .. 'b:' .. batch, 'on_unknown', 'run', 'user')
   if not b[2] then return end -- forgotten meanwhile
   local policy = b[1]
   local gone = over(batch, b[2], indexes, runs)
-  local out = {unknown = {}, failed = {}, lists = {}, uses = {}}
+  local out = {unknown = {}, failed = {}, lists = {}, uses = {}, entries = {}, user = b[3],
+    worker = call('HMGET', P .. 'w:' .. inc, 'project', 'endpoint', 'ledger', 'provider')}
   for i, v in ipairs(values) do
     lost_job(batch, v, policy, gone[i], out)
   end
@@ -97,6 +110,7 @@ local function recover(batch, values)
     count_usage(b[3], lane_model, now, n.unknown > 0 and
       {[AT.unknown] = n.unknown, [AT.calls] = n.unknown} or {}, {failed = n.failed})
   end
+  log_calls(now, out.entries)
   if #out.failed > 0 then fail(batch, out.failed) end
   back(batch, out.lists)
 end

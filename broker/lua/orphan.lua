@@ -5,7 +5,7 @@
 -- ARGV  1 batch  2 its nonce  3 call id  4 figures, as of settle
 --       5 the incarnation that may have settled it already  6 the number of that settle; 0: none
 --       7, 8 index and run: only while that is open, for who settled it counted the call; '', '':
---       in any case  9 LANE/MODEL
+--       in any case  9 LANE/MODEL  10 what the ledger says beside the figures, or ''
 -- Returns {1, 1} counted; {1, 0} it was before; {0} there is no such batch.
 local batch, now = ARGV[1], now_ms()
 local key = P .. 'b:' .. batch
@@ -23,4 +23,7 @@ local sums = {}
 add_figures(sums, ARGV[4])
 count_figures(batch, sums)
 count_usage(b[3], ARGV[9], now, sums)
+if ARGV[10] ~= '' then
+  log_calls(now, {ledger_entry(now, string.sub(ARGV[4], 1, FIGURES_SIZE), ARGV[10])})
+end
 return {1, 1}

@@ -262,6 +262,11 @@ local function hold(batch, user, why)
   end
 end
 
+-- Bookkeeping never stops a job: a key of the ledger that is of another type is passed over.
+local function failed(reply)
+  return type(reply) == 'table' and reply.err ~= nil
+end
+
 -- The same by day (of UTC), user, lane and model, for bills; kept for 400 days.
 local DAY = 86400000
 
@@ -269,16 +274,38 @@ local function count_usage(user, lane_model, now, sums, ends)
   local key = P .. 'use:' .. int(floor(now / DAY))
   local stem, any = user .. '/' .. lane_model .. '/', false
   for i, n in pairs(sums) do
-    call('HINCRBY', key, stem .. FIGURES[i], int(n))
+    if failed(redis.pcall('HINCRBY', key, stem .. FIGURES[i], int(n))) then return end
     any = true
   end
   for name, n in pairs(ends or {}) do
     if n > 0 then
-      call('HINCRBY', key, stem .. name, n)
+      if failed(redis.pcall('HINCRBY', key, stem .. name, n)) then return end
       any = true
     end
   end
   if any and call('TTL', key) < 0 then call('PEXPIRE', key, 400 * DAY) end
+end
+
+-- The ledger: an entry for each call, in the list of its day. An entry is: version u8, time u64
+-- (ms), figures (25 bytes, as they were counted), and a msgpack array, see broker/ledger.h. `lg`
+-- holds the bytes of each day, and what is not there: lost, gone:DAY. Nothing fails for it: what
+-- cannot be written waits in `late`, and tick brings it to its day.
+local FIGURES_SIZE = 25
+local TOLD_AT = FIGURES_SIZE + 9 -- of figures as they are sent: behind them the call's id, then this
+
+local function ledger_entry(now, figures, detail)
+  return '\1' .. struct.pack('>I8', now) .. figures .. detail
+end
+
+local function log_calls(now, entries)
+  local n, size, day = #entries, 0, int(floor(now / DAY))
+  if n == 0 then return end
+  for i = 1, n do size = size + #entries[i] end
+  if failed(redis.pcall('RPUSH', P .. 'lg:' .. day, unpack(entries))) then
+    day = 'late'
+    if failed(redis.pcall('RPUSH', P .. 'late', unpack(entries))) then day, size = 'lost', n end
+  end
+  redis.pcall('HINCRBY', P .. 'lg', day, size)
 end
 
 -- Frees what was reserved in a batch's budget for calls of a worker; gives how much for each.

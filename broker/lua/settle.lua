@@ -7,8 +7,8 @@
 --   op  C completed, F failed, X cancelled (terminal); R back to the queue after the delay, with
 --       the new ticket; S the same, but into the standard lane; N noted: stays with the worker, with the new ticket, and is no longer sent
 --   figures  cost i64 (millionths of USD), in_tokens u32, out_tokens u32, bytes u32, images u16,
---       unknown u8, retries u8, calls u8, big-endian, then the id of the call that cost it, or
---       nothing; '' for none
+--       unknown u8, retries u8, calls u8, big-endian, then nothing, or the id of the call that cost
+--       it (8 bytes) and what the ledger says of it beside (see prelude.lua), or nothing; '' for none
 -- Returns {1, marks}: a character a job in the order given, '1' done, '0' no longer ours, 'd' the
 -- job had ended before: its figures count, and of its events those of unknown calls; {-1} the lease
 -- is lost.
@@ -26,7 +26,7 @@ local UNKNOWN = TYPE.unknown
 -- A job is the place of its first argument; the others stand behind it.
 local FIELD, OP, DELAY, TICKET_AT, FIGURES_AT, N_EVENTS, EVENTS = 0, 1, 2, 3, 4, 5, 6
 
-local marks, live = {}, 0
+local marks, live, entries = {}, 0, {}
 local argv, sub, byte = ARGV, string.sub, string.byte
 
 -- The places of a group's jobs, and where the next group begins.
@@ -98,7 +98,7 @@ end
 -- What is counted of the call of a job that was over: that it was made, and its cost unless who
 -- found what it stored has told that. Images count where they complete a job.
 local function late_figures(batch, figures)
-  local id, money = sub(figures, 26), sub(figures, 1, 16)
+  local id, money = sub(figures, FIGURES_SIZE + 1, TOLD_AT - 1), sub(figures, 1, 16)
   if id ~= '' and not first_told(batch, id) then money = string.rep('\0', 16) end
   return money .. string.rep('\0', 6) .. sub(figures, 23, 25)
 end
@@ -116,8 +116,12 @@ local function group(batch, jobs)
       uses[list] = use
     end
     marks[ours.mark[k]] = ours.over[k] and 'd' or '1'
+    local detail = sub(figures, TOLD_AT)
     if ours.over[k] and ours.kept and figures ~= '' then figures = late_figures(batch, figures) end
     if figures ~= '' then add_figures(use.sums, figures) end -- spent, whatever became of the job
+    if detail ~= '' and ours.kept then
+      entries[#entries + 1] = ledger_entry(now, sub(figures, 1, FIGURES_SIZE), detail)
+    end
     for i = p + EVENTS, p + EVENTS + argv[p + N_EVENTS] - 1 do
       if not ours.over[k] or byte(argv[i]) == UNKNOWN then
         n_events = n_events + 1
@@ -174,6 +178,7 @@ for _ = 1, tonumber(argv[3]) do
   group(batch, jobs)
 end
 live_out(live)
+log_calls(now, entries)
 local said = table.concat(marks)
 call('HDEL', me, 'marks') -- a removal first: what follows is then allowed over maxmemory
 call('HSET', me, 'sset', number, 'marks', said)

@@ -2,7 +2,7 @@
 -- Promotes what is due, takes jobs back from lost workers, goes on with cancellations, removes
 -- batches whose retention has ended. Every part begins with a removal.
 --
--- ARGV  1 lease, ms  2 most jobs to move per part, up to 500
+-- ARGV  1 lease, ms  2 most jobs to move per part, up to 500  3 bytes the ledger may have
 -- Returns {1, server ms, promoted, reaped, cancelled, purged}
 local lease, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 
@@ -78,7 +78,7 @@ local function reap()
     if name == 'inbox' then
       call('LPUSH', P .. 'inbox', unpack(values))
     else
-      recover(string.sub(name, 2), values)
+      recover(inc, string.sub(name, 2), values)
     end
   end
   if call('EXISTS', to) == 0 then
@@ -108,8 +108,55 @@ local function purge()
   return gone
 end
 
+-- The first entries that had to wait go to the day they are of.
+local function log_late(late)
+  local entries, size, day = {}, 0, nil
+  for _, e in ipairs(call('LRANGE', P .. 'late', 0, 199)) do
+    local of = #e > 9 and int(floor(struct.unpack('>I8', e, 2) / DAY)) or '0'
+    if day and of ~= day then break end
+    day, size = of, size + #e
+    entries[#entries + 1] = e
+  end
+  if not day or failed(redis.pcall('LLEN', P .. 'lg:' .. day)) then return 0 end
+  call('LPOP', P .. 'late', #entries)
+  call('HINCRBY', P .. 'lg', 'late', int(-math.min(size, late)))
+  call('RPUSH', P .. 'lg:' .. day, unpack(entries))
+  call('HINCRBY', P .. 'lg', day, int(size))
+  return #entries
+end
+
+-- The oldest entries go when there are too many bytes, or after 400 days.
+local function trim_ledger()
+  local all = redis.pcall('HGETALL', P .. 'lg')
+  if failed(all) or #all == 0 then return 0 end
+  local sum, oldest, size, late, last = 0, nil, 0, 0, floor(now / DAY) - 400
+  for i = 1, #all, 2 do
+    local day, n = tonumber(all[i]), tonumber(all[i + 1]) or 0
+    local trimmed = tonumber(string.match(all[i], '^gone:(%d+)$'))
+    if trimmed and trimmed < last then
+      call('HDEL', P .. 'lg', all[i])
+    elseif day then
+      sum = sum + n
+      if not oldest or day < oldest then oldest, size = day, n end
+    elseif all[i] == 'late' then
+      late = n
+    end
+  end
+  if late > 0 and not failed(redis.pcall('LLEN', P .. 'late')) then return log_late(late) end
+  if not oldest or not (oldest < last or sum > tonumber(ARGV[3])) then return 0 end
+  local gone = redis.pcall('LPOP', P .. 'lg:' .. int(oldest), 500)
+  if not gone or failed(gone) then -- there is nothing more
+    call('HDEL', P .. 'lg', int(oldest))
+    return 1
+  end
+  for _, e in ipairs(gone) do size = size - #e end
+  call('HSET', P .. 'lg', int(oldest), int(math.max(0, size)))
+  call('HINCRBY', P .. 'lg', 'gone:' .. int(oldest), #gone)
+  return #gone
+end
+
 local promoted, reaped = promote(), reap()
 local cancelled = 0
 local batch = call('ZRANGE', P .. 'cancelling', 0, 0)[1]
 if batch then cancelled = cancel_some(batch, most, now) end
-return {1, now, promoted, reaped, cancelled, purge()}
+return {1, now, promoted, reaped, cancelled, purge() + trim_ledger()}

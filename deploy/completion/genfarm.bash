@@ -8,7 +8,7 @@ _genfarm()
     else
         case ${COMP_WORDS[1]} in
         run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --workers --concurrency --limit --api-key-file --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
-        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --max-queue --max-queue-bytes --wait --by --days --csv --redis --redis-ca --queue --help" ;;
+        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --max-queue --max-queue-bytes --wait --redis --redis-ca --queue --help" ;;
         watch) words="--after --json --redis --redis-ca --queue --help" ;;
         collect) words="--output --ordered --json --redis --redis-ca --queue --help" ;;
         status) words="--json --redis --redis-ca --queue --help" ;;
@@ -21,7 +21,7 @@ _genfarm()
         resume) words="--budget --redis --redis-ca --queue --help" ;;
         preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --json --help" ;;
         sheet) words="--output --columns --cell --help" ;;
-        usage) words="--json --by --days --csv --redis --redis-ca --queue --help" ;;
+        usage) words="--json --by --calls --days --day --since --until --csv --redis --redis-ca --queue --help" ;;
         limits) words="--json --redis --redis-ca --queue --help" ;;
         doctor) words="--json --model --catalogue --api-key-file --gemini-base-url --redis --redis-ca --queue --help" ;;
         fsck) words="--json --repair --redis --redis-ca --queue --help" ;;
