@@ -9,7 +9,7 @@
 #include "broker/queue_reply.h"
 
 #define MAX_GROUP 512
-#define MAX_ARGS  20
+#define MAX_ARGS  24
 
 extern const unsigned char lua_limit[];
 extern const size_t lua_limit_len;
@@ -30,14 +30,16 @@ struct ask {
     unsigned want;
 };
 
-#define HEAD 4 // server us, spec, reason, wait; then slots
+#define HEAD 7 // server us, spec, reason, wait, calls, refused, micro; then slots
 
 static enum err read_grant(const redisReply *r, struct limit_grant *g, int64_t *slots)
 {
     size_t n = reply_count(r);
     if (!reply_int(reply_at(r, 0), &g->server_us) || !reply_str(reply_at(r, 1), &g->spec) ||
         !reply_str(reply_at(r, 2), &g->reason) || !reply_int(reply_at(r, 3), &g->wait_us) ||
-        g->wait_us < 0)
+        !reply_int(reply_at(r, 4), &g->today.calls) ||
+        !reply_int(reply_at(r, 5), &g->today.refused) ||
+        !reply_int(reply_at(r, 6), &g->today.micro) || g->wait_us < 0)
         return ERR_FORMAT;
     for (size_t i = HEAD; i < n; i++) {
         if (!reply_int(reply_at(r, i), &slots[i - HEAD]))
@@ -137,6 +139,9 @@ enum err limit_ask(struct redis *r, double timeout, const struct limit_request *
     add_int(&a, l->held_us);
     add_int(&a, l->went_well_us);
     add_int(&a, l->lead_us);
+    add_int(&a, l->did.calls);
+    add_int(&a, l->did.refused);
+    add_int(&a, l->did.micro);
     return send(r, timeout, &a, l->want, done, ctx);
 }
 

@@ -29,12 +29,17 @@ struct limit_units { // what a call takes, or took beyond what was reckoned
     int64_t images, tokens, micro;
 };
 
+struct limit_done_calls {          // counted by the provider's day, for people to see
+    int64_t calls, refused, micro; // refused: by a quota; millionths of USD
+};
+
 struct limit_grant {
     int64_t server_us;
     struct span spec;   // empty: no limit is set
     struct span reason; // what limits now: a dimension, "cooling", "probing", "rate"; or empty
     int64_t wait_us;    // until it does no longer; 0: not known
-    const int64_t *slots_us; // from server_us, rising
+    struct limit_done_calls today; // by all hosts
+    const int64_t *slots_us;       // from server_us, rising
     size_t n;
 };
 typedef void limit_done(void *ctx, enum err e, const struct limit_grant *g);
@@ -49,6 +54,7 @@ struct limit_request {
     int64_t back_from_us, back_to_us;
     struct span spec; // to be set where none is; empty: none
     struct limit_units each, extra;
+    struct limit_done_calls did; // since the last request; counted once at most
     // Of `inflight`, which counts per incarnation and for so long; empty: of nobody.
     struct span inc;
     unsigned held;

@@ -67,7 +67,7 @@ struct cmd {
     uint64_t count;
     double keep;
     // CMD_OUTPUT, CMD_FARM, CMD_WATCH, CMD_SHEET
-    const char *output, *resume, *limit, *key_file, *base_url, *verify, *after;
+    const char *output, *resume, *limit, *key_file, *projects_file, *base_url, *verify, *after;
     bool ordered, json, no_sheet, repair;
     // CMD_SUBMIT
     uint64_t max_queue, max_queue_bytes;

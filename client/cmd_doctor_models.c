@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/projects.h"
 #include "broker/request.h"
 #include "client/cmd_doctor.h"
 #include "client/cmd_gemini.h"
@@ -63,55 +64,101 @@ static void check_retirement(struct doctor *d, const char *what, struct span nam
         doctor_say(d, DOCTOR_WARN, what, "retires on %s at the earliest", end);
 }
 
+struct asking { // on whose behalf the endpoint is asked
+    const char *base;
+    struct span key;
+    const char *project, *from; // NULL: there is one key only
+};
+
+// "project art, ART_KEY: ", or nothing.
+static void whose(const struct asking *a, char *out, size_t n)
+{
+    *out = '\0';
+    if (a->project)
+        snprintf(out, n, "project %s, %s: ", a->project, a->from);
+}
+
 enum asked { WENT_ON, NO_USE }; // NO_USE: the next model would say the same
 
-static enum asked judge(struct doctor *d, const char *what, const struct gemini_said *s)
+static enum asked judge(struct doctor *d, const char *what, const struct asking *a,
+                        const struct gemini_said *s)
 {
+    char by[256];
+    whose(a, by, sizeof by);
     if (s->status == 200 && s->makes_content) {
-        doctor_say(d, DOCTOR_OK, what, "is there, and the key is good");
+        doctor_say(d, DOCTOR_OK, what, "%sis there, and the key is good", by);
         return WENT_ON;
     }
     if (s->status == 200 || s->status == 404) {
-        doctor_say(d, DOCTOR_FAIL, what, "%s",
+        doctor_say(d, DOCTOR_FAIL, what, "%s%s", by,
                    s->status == 404 ? "is not there: the name is wrong, or it was retired"
                                     : "makes no images: it does not take generateContent");
         return WENT_ON;
     }
     bool key = s->status == 400 || s->status == 401 || s->status == 403;
-    doctor_say(d, key ? DOCTOR_FAIL : DOCTOR_WARN, key ? "key" : "endpoint", "%s (status %ld)",
-               buf_str(&s->why), s->status);
+    doctor_say(d, key ? DOCTOR_FAIL : DOCTOR_WARN, key ? "key" : "endpoint",
+               "%s%s (status %ld)", by, buf_str(&s->why), s->status);
     return NO_USE;
 }
 
-static enum asked ask(struct doctor *d, const char *base, struct span key, struct span name)
+static enum asked ask(struct doctor *d, const struct asking *a, struct span name)
 {
     struct gemini_said said;
     char what[128];
     const struct model *m = catalogue_find(d->cmd->catalogue, name);
     snprintf(what, sizeof what, "%.*s", (int)name.len, name.ptr);
     enum asked next = NO_USE;
-    enum err e = gemini_ask(base, key, m ? model_name(m) : name, TIMEOUT, &said);
+    enum err e = gemini_ask(a->base, a->key, m ? model_name(m) : name, TIMEOUT, &said);
     if (e == OK)
-        next = judge(d, what, &said);
+        next = judge(d, what, a, &said);
     else
-        doctor_say(d, DOCTOR_FAIL, "endpoint", "%s: %s", base, buf_str(&said.why));
+        doctor_say(d, DOCTOR_FAIL, "endpoint", "%s: %s", a->base, buf_str(&said.why));
     gemini_said_free(&said);
     return next;
+}
+
+// The models of all projects, by the first key of each; by the others one, which tells whether
+// the key is good.
+static void ask_projects(struct doctor *d, const char *base)
+{
+    struct projects *all = calloc(1, sizeof *all);
+    struct buf why = {.max = 4096};
+    if (!all)
+        return;
+    if (projects_read(d->cmd->projects_file, all, &why) != OK)
+        doctor_say(d, DOCTOR_FAIL, "projects", "%s", buf_str(&why));
+    else
+        doctor_say(d, DOCTOR_OK, "projects", "%zu", all->n);
+    for (size_t i = 0; why.len == 0 && i < all->n; i++)
+        for (size_t k = 0; k < all->at[i].n_keys; k++) {
+            const struct project_key *key = &all->at[i].keys[k];
+            struct asking a = {base, buf_span(&key->secret), all->at[i].name, key->from};
+            enum asked next = WENT_ON;
+            for (size_t m = 0; next == WENT_ON && m < (k ? 1 : d->n_models); m++)
+                next = ask(d, &a, d->models[m]);
+        }
+    projects_free(all);
+    free(all);
+    buf_free(&why);
 }
 
 void doctor_models(struct doctor *d)
 {
     struct buf key = {.max = SECRET_MAX};
-    const char *base = d->cmd->base_url ? d->cmd->base_url : PUBLIC;
-    enum asked next = check_key(d, &key) ? WENT_ON : NO_USE;
+    const char *base = d->cmd->base_url ? d->cmd->base_url : PUBLIC,
+               *file = d->cmd->projects_file;
+    enum asked next = !file && check_key(d, &key) ? WENT_ON : NO_USE;
+    struct asking a = {base, buf_span(&key), NULL, NULL};
     if (strcmp(base, PUBLIC) != 0)
         doctor_say(d, DOCTOR_WARN, "endpoint", "%.200s instead of the public one", base);
     for (size_t i = 0; i < d->n_models; i++) {
         char what[128];
         snprintf(what, sizeof what, "%.*s", (int)d->models[i].len, d->models[i].ptr);
-        check_retirement(d, what, d->models[i], next == WENT_ON);
+        check_retirement(d, what, d->models[i], file || next == WENT_ON);
         if (next == WENT_ON)
-            next = ask(d, base, buf_span(&key), d->models[i]);
+            next = ask(d, &a, d->models[i]);
     }
+    if (file)
+        ask_projects(d, base);
     secret_free(&key);
 }

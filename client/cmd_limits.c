@@ -47,7 +47,22 @@ static void print_json(struct limits *l, const struct limit_grant *g, struct spa
     json_put_str(o, "limit", limit);
     json_put_str(o, "limited_by", g->reason);
     json_object_object_add(o, "for_s", json_object_new_double((double)g->wait_us / 1e6));
+    json_put_int(o, "calls_today", g->today.calls);
+    json_put_int(o, "refused_today", g->today.refused);
+    json_put_usd(o, "cost_usd_today", g->today.micro);
     cmd_print(o);
+}
+
+static void print_today(const struct limit_done_calls *d)
+{
+    struct buf usd = {.max = 64};
+    if (d->calls == 0)
+        return;
+    cmd_show_usd(&usd, d->micro);
+    printf("  today %lld calls, %s", (long long)d->calls, buf_str(&usd));
+    if (d->refused)
+        printf(", %lld refused", (long long)d->refused);
+    buf_free(&usd);
 }
 
 static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
@@ -67,6 +82,7 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
         if (g->reason.len)
             printf("  (limited now by %.*s for %.1f s)", (int)g->reason.len, g->reason.ptr,
                    (double)g->wait_us / 1e6);
+        print_today(&g->today);
         putchar('\n');
     }
     buf_free(&limit);

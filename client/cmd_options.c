@@ -104,6 +104,9 @@ static void provider_options(struct builder *b, struct cmd *c)
     ADD(b,
         {"api-key-file", 0, OPT_STR, &c->key_file, "FILE", NULL, NULL,
          "the Gemini key (else GOOGLE_API_KEY, then GEMINI_API_KEY)", 0, 0},
+        {"projects", 0, OPT_STR, &c->projects_file, "FILE", NULL, NULL,
+         "several projects, each with its keys, limits and weight (see genfarm-worker(1))", 0,
+         0},
         {"gemini-base-url", 0, OPT_STR, &c->base_url, "URL", NULL, "GOOGLE_GEMINI_BASE_URL",
          "the Gemini endpoint", 0, 0});
 }

@@ -69,10 +69,10 @@ static int name_places(struct run *r)
 static int check_key(const struct cmd *c)
 {
     const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
-    if (c->key_file || (google && *google) || (gemini && *gemini))
+    if (c->key_file || c->projects_file || (google && *google) || (gemini && *gemini))
         return 0;
     return cmd_say(EXIT_CANNOT, "no Gemini key: set GOOGLE_API_KEY or GEMINI_API_KEY, or give "
-                                "--api-key-file; nothing was started");
+                                "--api-key-file or --projects; nothing was started");
 }
 
 static enum err look_back(struct run *r)
@@ -95,6 +95,7 @@ static enum err start_farm(struct run *r)
                              .concurrency = c->concurrency,
                              .limit = c->limit,
                              .key_file = c->key_file,
+                             .projects = c->projects_file,
                              .base_url = c->base_url,
                              .catalogue = c->catalogue_path,
                              .verify = c->verify};

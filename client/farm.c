@@ -58,6 +58,7 @@ static void start_worker(struct farm *f, unsigned i)
                                  "--concurrency",  concurrency};
     const char *const more[][2] = {{"--limit", o->limit},
                                    {"--api-key-file", o->key_file},
+                                   {"--projects", o->projects},
                                    {"--gemini-base-url", o->base_url},
                                    {"--catalogue", o->catalogue},
                                    {"--verify", o->verify}};

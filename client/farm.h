@@ -18,7 +18,7 @@ struct farm_options {
     const char *sink; // folder of the images
     unsigned workers;
     uint64_t concurrency;
-    const char *limit, *key_file, *base_url, *catalogue, *verify; // NULL: the worker's defaults
+    const char *limit, *key_file, *projects, *base_url, *catalogue, *verify; // NULL: the worker's defaults
 };
 // Starts Redis and waits until it answers. `why` gets a sentence.
 MUST_USE enum err farm_start(const struct farm_options *o, struct farm **out, struct buf *why);

@@ -12,7 +12,7 @@
 #include "common/text.h"
 
 #define MAX_LINE    8192
-#define MAX_SECRETS 16
+#define MAX_SECRETS 260
 
 // The one piece of state that a whole process shares.
 static struct {

@@ -21,7 +21,7 @@ void log_close(void);
 bool log_level_parse(const char *name, enum log_level *out); // "error" "warn" "info" "debug"
 bool log_enabled(enum log_level level);
 void log_secret(
-    struct span secret); // copied; at most 16 are kept; shorter than 6 bytes ignored
+    struct span secret); // copied; at most 260 are kept; shorter than 6 bytes ignored
 
 // `msg` is the fixed text of the event; `fmt` gives the other fields, already as key=value.
 // Values with spaces must be quoted by the caller, for which LOGQ does: "why=" LOGQ.

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "worker/gate_private.h"
+#include "worker/keyring.h"
 
 #define LEAD_US    4000   // a call is let through this long before its slot, to be marked sent
 #define HORIZON_US 100000 // slots farther away are left to others
@@ -77,7 +78,7 @@ static void note_limit(struct gate *g, const struct limit_grant *grant)
     if (g->unlimited && grant->wait_us > 0)
         close_for(g, grant->wait_us, true);
     note_reason(g, grant);
-    if (!o->spec.len || g->told_differs || span_equal(o->spec, grant->spec))
+    if (!g->spec.len || g->told_differs || span_equal(g->spec, grant->spec))
         return;
     g->told_differs = true;
     o->differs(o->ctx, gate_group(g), grant->spec);
@@ -104,6 +105,7 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *grant)
     again(g, 0);
     if (was_shut || g->unlimited)
         g->all->options.room(g->all->options.ctx);
+    route_balance(g);
 }
 
 static void ask(struct gate *g, unsigned want)
@@ -117,9 +119,10 @@ static void ask(struct gate *g, unsigned want)
                               .want = want < LIMIT_MAX_SLOTS / 2 ? want : LIMIT_MAX_SLOTS / 2,
                               .horizon_us = HORIZON_US,
                               .lead_us = LEAD_US,
-                              .spec = o->spec,
+                              .spec = g->spec,
                               .each = g->takes,
                               .extra = g->extra,
+                              .did = g->did,
                               .inc = o->incarnation ? o->incarnation(o->ctx) : SPAN(""),
                               .held = g->held + g->n_slots,
                               .held_us = (int64_t)(o->lease * 1e6),
@@ -132,13 +135,14 @@ static void ask(struct gate *g, unsigned want)
     }
     g->told_held = l.held;
     g->extra = (struct limit_units){0};
+    g->did = (struct limit_done_calls){0};
     g->went_well_us = 0;
 }
 
 static void let_through(struct gate *g, int64_t slot)
 {
     struct gate_pass *p = TAILQ_FIRST(&g->waiting);
-    gate_leave(g, p);
+    gate_leave(p);
     p->through = true;
     g->held++;
     p->open(p, slot);
@@ -154,14 +158,23 @@ static unsigned ahead(const struct gate *g)
     return n < most ? n : most > 0 ? most : 1;
 }
 
+static bool is_probed(const struct gate *g)
+{
+    return g->blocked && g->probing;
+}
+
 // Lets through everyone whose slot is near; sleeps until the next one is.
 static void advance_slots(struct gate *g, int64_t now)
 {
     forget_missed(g, now);
-    while (g->n_waiting > 0 && g->n_slots > 0 && g->slots[g->first] - LEAD_US <= now) {
+    while (!is_probed(g) && g->n_waiting > 0 && g->n_slots > 0 &&
+           g->slots[g->first] - LEAD_US <= now) {
+        g->probing = g->blocked;
         g->n_slots--;
         let_through(g, g->slots[g->first++]);
     }
+    if (is_probed(g)) // its end comes here again
+        return;
     int64_t next = g->n_slots > 0 ? g->slots[g->first] - LEAD_US : INT64_MAX;
     if (g->n_waiting > g->n_slots && now >= g->ask_us)
         ask(g, g->n_waiting - g->n_slots);
@@ -171,6 +184,14 @@ static void advance_slots(struct gate *g, int64_t now)
         again(g, next - now);
     if (g->n_waiting < ahead(g))
         g->all->options.room(g->all->options.ctx);
+    route_balance(g);
+}
+
+// Something to tell the limiter, beside what is asked of it: its share of calls in flight that
+// is given back, and what calls came to.
+static bool has_news(const struct gate *g)
+{
+    return g->did.calls > 0 || (g->counts_flight && g->held + g->n_slots != g->told_held);
 }
 
 static void advance(struct gate *g)
@@ -179,6 +200,8 @@ static void advance(struct gate *g)
     if (now < g->closed_us) {
         send_away(g);
         again(g, g->closed_us - now);
+        if (has_news(g))
+            ask(g, 0);
         return;
     }
     if (g->closed_us) {
@@ -190,16 +213,17 @@ static void advance(struct gate *g)
         ask(g, 0); // held until the answer: the group may have been cooled by another host
         return;
     }
-    if (g->counts_flight && g->n_waiting == 0 && g->held + g->n_slots != g->told_held)
-        ask(g, 0); // gives its share back
+    if (g->n_waiting == 0 && has_news(g))
+        ask(g, 0);
     if (!g->unlimited) {
         advance_slots(g, now);
         return;
     }
-    while (g->n_waiting > 0 && !(g->blocked && g->probing)) {
+    while (g->n_waiting > 0 && !is_probed(g)) {
         g->probing = g->blocked;
         let_through(g, 0);
     }
+    route_balance(g);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
@@ -208,27 +232,33 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     advance(w->data);
 }
 
-static struct gate *gate_new(struct gates *all, struct span lane_model)
+struct gate *gate_new(struct route *r, struct keyring *keys)
 {
     struct gate *g = calloc(1, sizeof *g);
-    if (!g)
-        return NULL;
-    const char *slash = memchr(lane_model.ptr, '/', lane_model.len);
-    int lane = slash ? (int)(slash - lane_model.ptr) : 0;
-    int model = (int)lane_model.len - lane - 1;
-    g->lane_model = strndup(lane_model.ptr, lane_model.len);
-    if (!slash || !g->lane_model ||
-        asprintf(&g->group, "%s/%.*s/%.*s", all->options.project, model, slash + 1, lane,
-                 lane_model.ptr) < 0) {
-        free(g->lane_model);
+    struct span lane_model = span_of(r->lane_model);
+    const struct project *p = keyring_project(keys);
+    const char *slash = strchr(r->lane_model, '/');
+    if (!g || !slash ||
+        asprintf(&g->group, "%s/%s/%.*s", p->name, slash + 1, (int)(slash - r->lane_model),
+                 r->lane_model) < 0) {
         free(g);
         return NULL;
     }
-    g->all = all;
+    g->all = r->all;
+    g->route = r;
+    g->keys = keys;
+    g->spec = project_limit(p, lane_model);
     TAILQ_INIT(&g->waiting);
     ev_init(&g->timer, on_timer);
     g->timer.data = g;
     return g;
+}
+
+void gate_free(struct gate *g)
+{
+    ev_timer_stop(g->all->loop, &g->timer);
+    free(g->group);
+    free(g);
 }
 
 struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gates_options *o)
@@ -245,28 +275,22 @@ struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gate
 
 void gates_free(struct gates *all)
 {
-    struct gate *g;
+    struct route *r;
     if (!all)
         return;
-    while ((g = SLIST_FIRST(&all->list))) {
+    while ((r = SLIST_FIRST(&all->list))) {
         SLIST_REMOVE_HEAD(&all->list, link);
-        ev_timer_stop(all->loop, &g->timer);
-        free(g->lane_model);
-        free(g->group);
-        free(g);
+        route_free(r);
     }
     free(all);
 }
 
-struct gate *gates_find(struct gates *all, struct span lane_model)
+// Where the keys were found bad at another gate of the project, one call finds out here.
+static void presume(struct gate *g)
 {
-    struct gate *g;
-    SLIST_FOREACH(g, &all->list, link)
-    if (span_is(lane_model, g->lane_model))
-        return g;
-    if ((g = gate_new(all, lane_model)))
-        SLIST_INSERT_HEAD(&all->list, g, link);
-    return g;
+    if (g->blocked || !keyring_out(g->keys))
+        return;
+    g->blocked = g->presumed = true;
 }
 
 unsigned gate_room(struct gate *g, unsigned want)
@@ -274,6 +298,7 @@ unsigned gate_room(struct gate *g, unsigned want)
     int64_t now = clock_boot_us();
     if (now < g->closed_us)
         return 0;
+    presume(g);
     if (g->blocked)
         return g->probing || g->n_waiting > 0 ? 0 : 1;
     if (g->asked_us == 0) {
@@ -289,13 +314,15 @@ unsigned gate_room(struct gate *g, unsigned want)
 void gate_enter(struct gate *g, struct gate_pass *p)
 {
     TAILQ_INSERT_TAIL(&g->waiting, p, link);
+    p->gate = g;
     p->waiting = true;
     if (g->n_waiting++ == 0)
         again(g, 0);
 }
 
-void gate_leave(struct gate *g, struct gate_pass *p)
+void gate_leave(struct gate_pass *p)
 {
+    struct gate *g = p->gate;
     if (!p->waiting)
         return;
     TAILQ_REMOVE(&g->waiting, p, link);
@@ -309,7 +336,7 @@ static void send_away(struct gate *g)
     struct gate_pass *p;
     double seconds = (double)(g->closed_us - clock_boot_us()) / 1e6;
     while (seconds > 0 && (p = TAILQ_FIRST(&g->waiting))) {
-        gate_leave(g, p);
+        gate_leave(p);
         p->shut(p, seconds);
     }
 }
@@ -339,8 +366,9 @@ void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate)
     (void)e; // this host waits in any case
 }
 
-void gate_end(struct gate *g, struct gate_pass *p, const struct gate_outcome *o)
+void gate_end(struct gate_pass *p, const struct gate_outcome *o)
 {
+    struct gate *g = p->gate;
     if (!p->through)
         return;
     p->through = false;
@@ -348,17 +376,31 @@ void gate_end(struct gate *g, struct gate_pass *p, const struct gate_outcome *o)
     if (o) {
         g->extra.tokens += o->took.tokens - p->takes.tokens;
         g->extra.micro += o->took.micro - p->takes.micro;
+        g->did.calls++;
+        g->did.refused += o->refused;
+        g->did.micro += o->took.micro;
         if (o->went_well && o->sent_us > g->went_well_us)
             g->went_well_us = o->sent_us;
     }
     g->probing = false;
     if (g->n_waiting > 0)
         again(g, 0);
-    else if (g->counts_flight)
+    else if (has_news(g))
         again(g, HORIZON_US / 2);
+    route_balance(g);
 }
 
 struct span gate_group(const struct gate *g)
 {
     return span_of(g->group);
+}
+
+struct keyring *gate_keys(const struct gate *g)
+{
+    return g->keys;
+}
+
+const struct project *gate_project(const struct gate *g)
+{
+    return keyring_project(g->keys);
 }

@@ -3,6 +3,7 @@
 // A group is a lane and model of one project. For each the gate knows whether a limit is set;
 // if so it holds send slots that Redis granted. A call waits at the gate until its slot is
 // near, is let through, and must go out between the slot and slot + 10 ms, else it comes again.
+// Which project's gate a call goes to is decided by its route: see route.h.
 #ifndef WORKER_GATE_H
 #define WORKER_GATE_H
 
@@ -10,7 +11,6 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "broker/code.h"
 #include "broker/limit.h"
 #include "common/buf.h"
 #include "common/redis.h"
@@ -18,6 +18,8 @@
 struct ev_loop;
 struct gates;
 struct gate; // one group's
+struct keyring;
+struct project;
 
 struct gate_pass { // embedded in the call that waits
     // Let through: `slot_us` is on the clock of clock_boot_us(), 0 when no limit is set.
@@ -26,21 +28,22 @@ struct gate_pass { // embedded in the call that waits
     // The group is closed for so long; it no longer waits here. Others may want what it holds.
     void (*shut)(struct gate_pass *p, double seconds);
     struct limit_units takes; // what the call is reckoned to take
+    struct gate *gate;        // where it waits, or was let through
     TAILQ_ENTRY(gate_pass) link;
     bool waiting, through;
 };
 
-struct gate_outcome { // of a call that went out
-    int64_t sent_us;  // clock_boot_us()
-    bool went_well;
+struct gate_outcome {        // of a call that went out
+    int64_t sent_us;         // clock_boot_us()
+    bool went_well, refused; // refused: by a quota
     struct limit_units took; // as the provider reckons
 };
 
 struct gates_options {
-    const char *project;     // "default"
-    struct span spec;        // limit_spec()'s, to be set where none is; empty: none
+    struct keyring *const *keyrings; // of the projects that calls may be sent through; borrowed
+    size_t n_keyrings;
     void (*room)(void *ctx); // more may be claimed now than before
-    // A limit other than ours is in force.
+    // A limit other than the project's is in force.
     void (*differs)(void *ctx, struct span group, struct span spec);
     // What limits the group now has changed: a dimension, "cooling", "probing", "inflight", or
     // nothing (empty); `seconds`: for how long at least.
@@ -53,31 +56,25 @@ struct gates_options {
 };
 struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gates_options *o);
 void gates_free(struct gates *g); // NULL is fine
-struct gate *gates_find(struct gates *g,
-                        struct span lane_model); // made when new; NULL: no memory
 
 // How many of `want` calls could be let through soon, beyond those that wait already; asks the
 // limiter for slots where it is fewer (`room` follows).
 unsigned gate_room(struct gate *g, unsigned want);
 void gate_enter(struct gate *g,
                 struct gate_pass *p); // open() or shut() follows; shut() may at once
-void gate_leave(struct gate *g,
-                struct gate_pass *p); // it no longer waits; no-op when it does not
+void gate_leave(struct gate_pass *p); // it no longer waits; no-op when it does not
 
 // A call that was let through is over; `o` NULL: it was never sent. No-op when it was not.
-void gate_end(struct gate *g, struct gate_pass *p, const struct gate_outcome *o);
+void gate_end(struct gate_pass *p, const struct gate_outcome *o);
 // The provider refused a call (429, 503): nothing goes through for `seconds`, on any host.
 // `rate`: a limit on the rate was at fault, and not its capacity.
 void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate);
 // Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one
 // call is let through to see. True when this is news.
-bool gate_block(struct gate *g, enum code code, double seconds);
+bool gate_block(struct gate *g, double seconds);
 bool gate_unblock(struct gate *g); // a call went well; true when the group was blocked
 bool gate_blocked(const struct gate *g);
-// Who was told of the block: gate_tell() is true the first time for each batch, gate_told() the
-// first time after the block for those that were.
-bool gate_tell(struct gate *g, struct span batch);
-bool gate_told(struct gate *g, struct span batch);
-int64_t gate_closed_until_ms(const struct gate *g); // clock_wall_ms(); 0: open
-struct span gate_group(const struct gate *g);       // project/model/lane
+struct span gate_group(const struct gate *g); // project/model/lane
+struct keyring *gate_keys(const struct gate *g);
+const struct project *gate_project(const struct gate *g);
 #endif

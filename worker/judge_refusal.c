@@ -164,6 +164,17 @@ static void bad_request(struct provider_result *r, struct json_object *error)
         set(r, CODE_PERMISSION, RETRY_BLOCK);
 }
 
+// API_KEY_SERVICE_BLOCKED, API_KEY_IP_ADDRESS_BLOCKED...: what this key, and not every one of
+// its project, must not do.
+static bool names_key(struct json_object *error)
+{
+    static const char prefix[] = "API_KEY_";
+    struct span reason;
+    return json_get_str(detail(error, "ErrorInfo"), "reason", &reason) &&
+           reason.len >= sizeof prefix - 1 &&
+           memcmp(reason.ptr, prefix, sizeof prefix - 1) == 0;
+}
+
 static struct json_object *unwrap(struct json_object *doc)
 {
     struct json_object *error = NULL;
@@ -194,6 +205,7 @@ void judge_refusal(struct provider_result *r, long status, struct json_object *d
         quota(r, error);
     if (status == 403 && has(r->message, "API key was reported as leaked"))
         r->code = CODE_BAD_KEY;
+    r->bad_key = r->code == CODE_BAD_KEY || names_key(error);
     if (r->retry == RETRY_BLOCK && r->delay_floor < STOP_PROBE)
         r->delay_floor = STOP_PROBE;
 }

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/pool.h"
 #include "common/secret.h"
+#include "worker/keyring.h"
 #include "worker/provider.h"
 #include "worker/settings.h"
 #include "worker/sink.h"
@@ -30,6 +31,8 @@ struct program {
     struct catalogue *catalogue;
     struct pool *pool;
     struct provider *provider;
+    struct keyring *keyrings[PROJECTS_MAX];
+    size_t n_keyrings;
     struct worker_peers peers;
     ev_signal term, interrupt;
     bool draining;
@@ -109,6 +112,22 @@ static enum err make_folders(const struct settings *s, struct buf *why)
     return OK;
 }
 
+static void hide_keys(const struct settings *s)
+{
+    for (size_t i = 0; i < s->projects.n; i++)
+        for (size_t k = 0; k < s->projects.at[i].n_keys; k++)
+            log_secret(buf_span(&s->projects.at[i].keys[k].secret));
+}
+
+static bool make_keyrings(struct program *p)
+{
+    const struct projects *all = &p->settings.projects;
+    while (p->n_keyrings < all->n &&
+           (p->keyrings[p->n_keyrings] = keyring_new(&all->at[p->n_keyrings])))
+        p->n_keyrings++;
+    return p->n_keyrings == all->n;
+}
+
 static enum err make_workers(struct program *p)
 {
     const struct settings *s = &p->settings;
@@ -117,8 +136,9 @@ static enum err make_workers(struct program *p)
         struct worker_options o = {.redis = &s->url,
                                    .ca_file = s->ca_file,
                                    .queue = s->queues.at[i],
-                                   .limit = buf_span(&s->limit_spec),
-                                   .project = s->project,
+                                   .keyrings = p->keyrings,
+                                   .n_keyrings = p->n_keyrings,
+                                   .project = p->n_keyrings == 1 ? s->projects.at[0].name : "",
                                    .concurrency = (unsigned)s->concurrency,
                                    .peers = &p->peers,
                                    .lease = s->lease,
@@ -141,22 +161,23 @@ static enum err begin(struct program *p, struct buf *why)
         buf_addf(why, "--log-file %s: %s", s->log_dir, strerror(errno));
         return e;
     }
-    log_secret(buf_span(&s->key));
-    if (!s->key_file && getenv("GOOGLE_API_KEY") && getenv("GEMINI_API_KEY") &&
+    hide_keys(s);
+    if (!s->key_file && !s->projects_file && getenv("GOOGLE_API_KEY") &&
+        getenv("GEMINI_API_KEY") &&
         strcmp(getenv("GOOGLE_API_KEY"), getenv("GEMINI_API_KEY")) != 0)
         log_warn("two keys are set", "used=%s", "GOOGLE_API_KEY");
     secret_forget(request_key_names);
+    projects_forget(&s->projects);
     raise_descriptors(s);
     e = catalogue_open(s->catalogue, &p->catalogue, why);
     if (e == OK)
         e = make_folders(s, why);
     if (e != OK)
         return e;
-    struct gemini_options g = {s->base_url, buf_str(&s->key), s->spool, NULL,
-                               (unsigned)s->concurrency};
+    struct gemini_options g = {s->base_url, s->spool, NULL, (unsigned)s->concurrency};
     p->pool = pool_new(p->loop, pool_cores(MAX_THREADS), 0);
     p->provider = provider_gemini_new(p->loop, &g);
-    e = p->pool && p->provider ? make_workers(p) : ERR_NOMEM;
+    e = p->pool && p->provider && make_keyrings(p) ? make_workers(p) : ERR_NOMEM;
     if (e != OK)
         buf_add_str(why, err_text(e));
     return e;
@@ -189,6 +210,8 @@ static void end(struct program *p)
         pool_free(p->pool);
     if (p->provider)
         p->provider->ops->free(p->provider);
+    for (size_t i = 0; i < p->n_keyrings; i++)
+        keyring_free(p->keyrings[i]);
     catalogue_free(p->catalogue);
     settings_free(&p->settings);
     ev_loop_destroy(p->loop);

@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+struct keyring;
 struct provider;
 struct provider_call; // one call in flight
 struct spool;
@@ -21,6 +22,7 @@ enum provider_retry {
     RETRY_LIMITED, // `retry_limit` times at most, for it is sampled
     RETRY_YES,     // up to the job's attempts
     RETRY_COOL,    // the group cools down; no attempt is burnt
+    RETRY_KEY,     // at once, with another key of the project; no attempt is burnt
     RETRY_BLOCK,   // the whole group can send nothing until somebody mends it
 };
 
@@ -31,6 +33,7 @@ struct provider_image {
 struct provider_result { // borrowed for the time of the callback
     enum code code;      // CODE_OK: there are images
     bool sent;           // a byte of the request had left
+    bool bad_key;        // the key is at fault, and not the project
     bool unknown;        // sent, and the answer did not end: it may have been billed
     enum provider_retry retry;
     unsigned retry_limit;
@@ -49,9 +52,10 @@ struct provider_result { // borrowed for the time of the callback
 typedef void provider_done(void *ctx, struct provider_result *r);
 
 struct provider_ops {
-    // `timeout`: seconds for the whole call.
-    enum err (*start)(struct provider *p, const struct job *job, double timeout,
-                      provider_done *done, void *ctx, struct provider_call **out);
+    // `keys`: of the project that the call goes through. `timeout`: seconds for the whole call.
+    enum err (*start)(struct provider *p, const struct job *job, struct keyring *keys,
+                      double timeout, provider_done *done, void *ctx,
+                      struct provider_call **out);
     // No callback follows. True: a byte of it had left, so that it may be billed.
     bool (*cancel)(struct provider *p, struct provider_call *c);
     void (*free)(struct provider *p);
@@ -65,7 +69,6 @@ struct provider { // first member of every provider
 struct ev_loop;
 struct gemini_options {
     const char *base_url; // without a slash at the end
-    const char *key;
     const char *spool_dir;
     const char *ca_file; // NULL: the system's
     unsigned concurrency;

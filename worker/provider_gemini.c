@@ -6,10 +6,13 @@
 
 #include "broker/request.h"
 #include "common/json.h"
+#include "common/log.h"
+#include "common/secret.h"
 #include "common/text.h"
 #include "worker/answer.h"
 #include "worker/http.h"
 #include "worker/judge.h"
+#include "worker/keyring.h"
 #include "worker/provider.h"
 #include "worker/spool.h"
 
@@ -22,7 +25,7 @@
 struct gemini {
     struct provider base;
     struct http *http;
-    char *base_url, *spool_dir, *key, *key_header, *origin;
+    char *base_url, *spool_dir, *origin;
     struct spool_place spools;
     char *ca_file;
 };
@@ -30,6 +33,8 @@ struct gemini {
 struct provider_call {
     struct gemini *gemini;
     struct http_call *http;
+    struct keyring *keys;
+    size_t key; // the one of `keys` it is made with
     struct answer *answer;
     struct buf body, refusal, message, clean[REDACTED];
     provider_done *done;
@@ -86,7 +91,7 @@ static void refused(struct provider_call *c, struct provider_result *r,
                     const struct http_end *end, struct json_object **doc)
 {
     char shown[200];
-    text_redact(&c->refusal, span_of(c->gemini->key)); // before it is cut anywhere
+    text_redact(&c->refusal, keyring_secret(c->keys, c->key)); // before it is cut anywhere
     struct span raw = buf_span(&c->refusal);
     if (json_read(raw, doc, NULL) != OK)
         *doc = NULL;
@@ -114,15 +119,29 @@ static void redact(struct provider_call *c, struct provider_result *r)
 {
     struct span *const texts[] = {&r->message, &r->reason, &r->text, &r->model_version,
                                   &r->response_id};
-    const char *key = c->gemini->key;
+    struct span key = keyring_secret(c->keys, c->key);
     for (size_t i = 0; i < REDACTED; i++) {
-        if (!texts[i]->len || !memmem(texts[i]->ptr, texts[i]->len, key, strlen(key)))
+        if (!texts[i]->len || !memmem(texts[i]->ptr, texts[i]->len, key.ptr, key.len))
             continue;
         c->clean[i].max = 2 * texts[i]->len + 64;
         buf_add(&c->clean[i], *texts[i]);
-        text_redact(&c->clean[i], span_of(key));
+        text_redact(&c->clean[i], key);
         *texts[i] = c->clean[i].err ? (struct span){0} : buf_span(&c->clean[i]);
     }
+}
+
+// A key that is refused is left out; the call goes on with another of the project's.
+static void judge_key(struct provider_call *c, struct provider_result *r, long status)
+{
+    enum key_verdict v = r->bad_key                       ? KEY_BAD
+                         : status == 200 || status == 429 ? KEY_GOOD
+                                                          : KEY_MUTE;
+    if (keyring_tell(c->keys, c->key, v))
+        log_warn("a key is refused", "project=%s key=%s why=" LOGQ,
+                 keyring_project(c->keys)->name, keyring_from(c->keys, c->key),
+                 r->message.len ? r->message.ptr : "");
+    if (r->bad_key && !keyring_out(c->keys))
+        r->retry = RETRY_KEY;
 }
 
 static void on_done(void *ctx, const struct http_end *end)
@@ -142,6 +161,7 @@ static void on_done(void *ctx, const struct http_end *end)
     else
         refused(c, &r, end, &doc);
     redact(c, &r);
+    judge_key(c, &r, end->status);
     c->done(c->ctx, &r);
     for (unsigned i = 0; i < r.n_images; i++)
         spool_free(r.images[i].spool);
@@ -155,29 +175,35 @@ static void on_done(void *ctx, const struct http_end *end)
 static enum err post(struct provider_call *c, const struct job *job, double timeout)
 {
     const struct gemini *g = c->gemini;
-    const char *const headers[] = {g->key_header, "Content-Type: application/json",
+    struct span key = keyring_secret(c->keys, c->key);
+    struct buf url = {.max = 4096}, header = {.max = SECRET_MAX + 64};
+    buf_addf(&header, "x-goog-api-key: %.*s", (int)key.len, key.ptr);
+    const char *const headers[] = {buf_str(&header), "Content-Type: application/json",
                                    "Expect:", NULL};
     struct http_hooks hooks = {on_data, on_done};
-    struct buf url = {.max = 4096};
     buf_add_str(&url, g->base_url);
     request_path(&url, job->model);
     request_body(&c->body, job);
     struct http_request r = {buf_str(&url), headers, buf_span(&c->body), timeout};
-    enum err e = url.err ? url.err : c->body.err;
+    enum err e = url.err ? url.err : header.err ? header.err : c->body.err;
     if (e == OK)
         e = http_post(g->http, &r, &hooks, c, &c->http);
+    secret_free(&header);
     buf_free(&url);
     return e;
 }
 
-static enum err start(struct provider *p, const struct job *job, double timeout,
-                      provider_done *done, void *ctx, struct provider_call **out)
+static enum err start(struct provider *p, const struct job *job, struct keyring *keys,
+                      double timeout, provider_done *done, void *ctx,
+                      struct provider_call **out)
 {
     struct gemini *g = (struct gemini *)p;
     struct provider_call *c = calloc(1, sizeof *c);
     if (!c)
         return ERR_NOMEM;
     *c = (struct provider_call){.gemini = g,
+                                .keys = keys,
+                                .key = keyring_take(keys),
                                 .answer = answer_new(&g->spools),
                                 .body = {.max = 16 * JOB_MAX_BYTES},
                                 .refusal = {.max = MAX_REFUSAL},
@@ -185,10 +211,12 @@ static enum err start(struct provider *p, const struct job *job, double timeout,
                                 .done = done,
                                 .ctx = ctx};
     enum err e = c->answer ? post(c, job, timeout) : ERR_NOMEM;
-    if (e != OK)
-        call_free(c);
-    else
+    if (e == OK) {
         *out = c;
+        return OK;
+    }
+    keyring_tell(keys, c->key, KEY_MUTE);
+    call_free(c);
     return e;
 }
 
@@ -197,6 +225,7 @@ static bool cancel(struct provider *p, struct provider_call *c)
     (void)p;
     bool sent = http_sent(c->http);
     http_cancel(c->http);
+    keyring_tell(c->keys, c->key, KEY_MUTE);
     call_free(c);
     return sent;
 }
@@ -211,12 +240,6 @@ static void gemini_free(struct provider *p)
     free(g->base_url);
     free(g->origin);
     free(g->spool_dir);
-    if (g->key)
-        explicit_bzero(g->key, strlen(g->key));
-    free(g->key);
-    if (g->key_header)
-        explicit_bzero(g->key_header, strlen(g->key_header));
-    free(g->key_header);
     free(g->ca_file);
     free(g);
 }
@@ -248,13 +271,10 @@ struct provider *provider_gemini_new(struct ev_loop *loop, const struct gemini_o
     g->base.endpoint = g->origin;
     g->spool_dir = strdup(o->spool_dir);
     g->spools = (struct spool_place){.dir = g->spool_dir, .max_memory = MAX_MEMORY};
-    g->key = strdup(o->key);
     g->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
-    if (asprintf(&g->key_header, "x-goog-api-key: %s", o->key) < 0)
-        g->key_header = NULL;
     struct http_options ho = {g->ca_file, CONNECT_S, IDLE_S, o->concurrency};
     g->http = http_new(loop, &ho);
-    if (!g->base_url || !g->origin || !g->spool_dir || !g->key || !g->key_header || !g->http) {
+    if (!g->base_url || !g->origin || !g->spool_dir || !g->http) {
         gemini_free(&g->base);
         return NULL;
     }

@@ -53,6 +53,9 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
         {.type = OPT_GROUP, .help = "The provider"},
         {"api-key-file", 0, OPT_STR, &s->key_file, "FILE", NULL, NULL,
          "the Gemini key (else GOOGLE_API_KEY, then GEMINI_API_KEY)", 0, 0},
+        {"projects", 0, OPT_STR, &s->projects_file, "FILE", NULL, NULL,
+         "several projects, each with its keys, limits and weight (see genfarm-worker(1))", 0,
+         0},
         {"gemini-base-url", 0, OPT_STR, &s->base_url, "URL", DEFAULT_BASE,
          "GOOGLE_GEMINI_BASE_URL", "the Gemini endpoint", 0, 0},
         {"catalogue", 0, OPT_STR, &s->catalogue, "FILE", NULL, NULL,
@@ -90,21 +93,56 @@ void settings_help(FILE *out)
           out);
 }
 
-// --- The key
-// -------------------------------------------------------------------------------------
+// --- Projects and keys
+// ---------------------------------------------------------------------------
 
-static enum err read_key(struct settings *s, struct buf *why)
+static enum err read_key(const struct settings *s, struct buf *key, struct buf *why)
 {
     struct buf reason = {.max = 1024};
-    enum err e = secret_read(&s->key, s->key_file, request_key_names, &reason);
+    enum err e = secret_read(key, s->key_file, request_key_names, &reason);
     if (e != OK && s->key_file)
         buf_addf(why, "--api-key-file %s", buf_str(&reason));
     else if (e == ERR_MISSING)
         buf_addf(why, "no Gemini key: set GOOGLE_API_KEY or GEMINI_API_KEY, or give "
-                      "--api-key-file");
+                      "--api-key-file or --projects");
     else if (e != OK)
         buf_addf(why, "GOOGLE_API_KEY or GEMINI_API_KEY: %s", buf_str(&reason));
     buf_free(&reason);
+    return e;
+}
+
+// --limit is for those that say nothing themselves.
+static void fill_limits(struct projects *all, struct span limit)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (all->at[i].limit.len == 0) {
+            all->at[i].limit.max = 1024;
+            buf_add(&all->at[i].limit, limit);
+        }
+}
+
+static enum err read_projects(struct settings *s, struct buf *why)
+{
+    struct buf limit = {.max = 1024}, key = {.max = SECRET_MAX};
+    enum err e = OK;
+    if (s->limit && limit_spec(span_of(s->limit), &limit, why) != OK)
+        e = ERR_FORMAT;
+    else if (s->projects_file && (s->key_file || strcmp(s->project, "default") != 0)) {
+        buf_add_str(why, "--projects names projects and keys: --project and --api-key-file "
+                         "do not go with it");
+        e = ERR_FORMAT;
+    } else if (s->projects_file) {
+        e = projects_read(s->projects_file, &s->projects, why);
+    } else if (!job_name_ok(span_of(s->project))) {
+        buf_addf(why, "--project %s: 1 to 100 of A-Z a-z 0-9 . _ -", s->project);
+        e = ERR_FORMAT;
+    } else if ((e = read_key(s, &key, why)) == OK) {
+        projects_one(&s->projects, s->project, &key, buf_span(&limit));
+    }
+    if (e == OK)
+        fill_limits(&s->projects, buf_span(&limit));
+    buf_free(&limit);
+    secret_free(&key);
     return e;
 }
 
@@ -177,8 +215,6 @@ static enum err interpret(struct settings *s, struct buf *why)
         e = check_queues(s, why);
     if (e == OK)
         e = check_base_url(s, why);
-    if (e == OK && s->limit && limit_spec(span_of(s->limit), &s->limit_spec, why) != OK)
-        e = ERR_FORMAT;
     if (e == OK && redis_url_parse(span_of(s->redis), &s->url, why) != OK)
         e = ERR_FORMAT;
     s->check = (enum image_check)check;
@@ -190,7 +226,7 @@ enum err settings_read(struct settings *s, int argc, char *const argv[], struct 
 {
     struct opt table[TABLE];
     struct opt_strs words = {0};
-    *s = (struct settings){.key = {.max = SECRET_MAX}, .limit_spec = {.max = 1024}};
+    *s = (struct settings){0};
     fill_table(s, table, sizeof table);
     if (opt_read(table, argc, argv, &words, why) != OK)
         return ERR_FORMAT;
@@ -201,12 +237,11 @@ enum err settings_read(struct settings *s, int argc, char *const argv[], struct 
         return ERR_FORMAT;
     }
     enum err e = interpret(s, why);
-    return e == OK ? read_key(s, why) : e;
+    return e == OK ? read_projects(s, why) : e;
 }
 
 void settings_free(struct settings *s)
 {
     redis_url_free(&s->url);
-    secret_free(&s->key);
-    buf_free(&s->limit_spec);
+    projects_free(&s->projects);
 }

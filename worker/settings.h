@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/projects.h"
 #include "common/image.h"
 #include "common/log.h"
 #include "common/opt.h"
@@ -13,13 +14,13 @@
 struct settings {
     bool help, version;
     const char *redis, *ca_file, *sink, *spool, *verify, *limit, *project;
-    const char *key_file, *base_url, *catalogue, *log_level, *log_dir;
+    const char *key_file, *projects_file, *base_url, *catalogue, *log_level, *log_dir;
     struct opt_strs queues;
     uint64_t concurrency, max_stored, ledger;
     double lease, grace, keep;
     // what they come to; owned
     struct redis_url url;
-    struct buf key, limit_spec;
+    struct projects projects;
     enum image_check check;
     enum log_level level;
     const char *sink_dir; // NULL: the sink is Redis

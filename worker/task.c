@@ -73,9 +73,9 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
     buf_add(&lane_model, c->lane);
     buf_add_byte(&lane_model, '/');
     buf_add(&lane_model, c->model);
-    t->gate = lane_model.err ? NULL : gates_find(h->gates, buf_span(&lane_model));
+    t->route = lane_model.err ? NULL : route_find(h->gates, buf_span(&lane_model));
     buf_free(&lane_model);
-    if (!t->gate || !copy(&t->batch, c->batch) || !copy(&t->nonce, c->nonce) ||
+    if (!t->route || !copy(&t->batch, c->batch) || !copy(&t->nonce, c->nonce) ||
         !copy(&t->user, c->user) || !copy(&t->input, c->input)) {
         task_free(t);
         return NULL;
@@ -91,10 +91,8 @@ void task_free(struct task *t)
     struct buf *all[] = {&t->batch, &t->nonce,   &t->user,      &t->input,
                          &t->id,    &t->invalid, &t->say.detail};
     ev_timer_stop(t->host->loop, &t->timer);
-    if (t->gate) {
-        gate_leave(t->gate, &t->pass);
-        gate_end(t->gate, &t->pass, NULL);
-    }
+    gate_leave(&t->pass);
+    gate_end(&t->pass, NULL);
     if (t->call)
         t->host->provider->ops->cancel(t->host->provider, t->call);
     parcel_free(t->parcel);
@@ -189,7 +187,7 @@ void task_go(struct task *t)
     t->state = TASK_GATE;
     t->pass.takes = task_estimate(t);
     t->worst = task_worst(t);
-    gate_enter(t->gate, &t->pass);
+    route_enter(t->route, &t->pass);
 }
 
 static void on_open(struct gate_pass *p, int64_t slot_us)
@@ -203,9 +201,14 @@ static void on_open(struct gate_pass *p, int64_t slot_us)
 static void on_shut(struct gate_pass *p, double seconds)
 {
     struct task *t = (struct task *)((char *)p - offsetof(struct task, pass));
+    double wait = route_wait(t->route);
+    if (wait <= 0) { // another project takes it
+        route_enter(t->route, p);
+        return;
+    }
     t->state = TASK_PARKED;
     task_release(t);
-    task_timer(t, seconds);
+    task_timer(t, wait < seconds ? wait : seconds);
 }
 
 static double call_seconds(const struct task *t)
@@ -222,10 +225,11 @@ static void call_now(struct task *t)
     t->state = TASK_CALLING;
     random_bytes(t->call_id, sizeof t->call_id);
     t->sent_us = clock_boot_us();
-    if (lease_holds(h->lease) && h->provider->ops->start(h->provider, &t->job, call_seconds(t),
-                                                         task_result, t, &t->call) == OK)
+    if (lease_holds(h->lease) &&
+        h->provider->ops->start(h->provider, &t->job, gate_keys(t->pass.gate), call_seconds(t),
+                                task_result, t, &t->call) == OK)
         return;
-    gate_end(t->gate, &t->pass, NULL);
+    gate_end(&t->pass, NULL);
     task_release(t);
     task_say(t, QUEUE_REQUEUE, 1000);
 }
@@ -233,21 +237,21 @@ static void call_now(struct task *t)
 // Too late for its slot, which is forfeit.
 static void enter_again(struct task *t)
 {
-    gate_end(t->gate, &t->pass, NULL);
+    gate_end(&t->pass, NULL);
     t->state = TASK_GATE;
-    gate_enter(t->gate, &t->pass);
+    route_enter(t->route, &t->pass);
 }
 
 void task_marked(struct task *t, char mark)
 {
     int64_t now = clock_boot_us();
     if (mark == 'b' && !t->lost) { // waits for calls under way, or for a larger budget
-        gate_end(t->gate, &t->pass, NULL);
+        gate_end(&t->pass, NULL);
         task_release(t);
         task_say(t, QUEUE_REQUEUE, BUDGET_WAIT_MS);
     } else if ((mark != '1' && mark != 'r') ||
                t->lost) { // no longer ours: cancelled, or the lease was lost
-        gate_end(t->gate, &t->pass, NULL);
+        gate_end(&t->pass, NULL);
         task_release(t);
         task_gone(t);
     } else if (t->slot_us && now > t->slot_us + LIMIT_SLACK_US) {

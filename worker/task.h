@@ -42,7 +42,7 @@ struct task_host { // what tasks need of their worker; one for all of them
     const struct catalogue *catalogue;
     enum image_check verify;
     const char *name;    // HOST:PID, in events
-    const char *project; // whose keys these are
+    const char *project; // whose keys these are; "": of several
     bool ledger;         // calls are entered there
     struct pump *settles, *marks;
 

@@ -1,7 +1,14 @@
 // task_ledger.c - what the ledger says of a task's calls, beside the figures.
 #include "broker/ledger.h"
+#include "broker/projects.h"
 #include "worker/provider.h"
 #include "worker/task_private.h"
+
+// Of what was found only the worker's own project is known, where it has but one.
+const char *task_project(const struct task *t)
+{
+    return t->pass.gate ? gate_project(t->pass.gate)->name : t->host->project;
+}
 
 static struct ledger_call about(const struct task *t)
 {
@@ -14,7 +21,7 @@ static struct ledger_call about(const struct task *t)
                                 .run = t->ticket.run,
                                 .attempt = t->made.attempt,
                                 .provider = span_of(h->provider->name),
-                                .project = span_of(h->project),
+                                .project = span_of(task_project(t)),
                                 .model = t->job.model,
                                 .lane = span_of(job_lane_name(t->job.lane)),
                                 .operation = SPAN("generate"),

@@ -6,7 +6,7 @@
 static void give_back(struct task *t)
 {
     ev_timer_stop(t->host->loop, &t->timer);
-    gate_leave(t->gate, &t->pass);
+    gate_leave(&t->pass);
     task_release(t);
     task_say(t, QUEUE_REQUEUE, 0);
 }
@@ -50,8 +50,9 @@ void task_abort(struct task *t)
     case TASK_CALLING:
         sent = t->host->provider->ops->cancel(t->host->provider, t->call);
         t->call = NULL;
-        gate_end(t->gate, &t->pass,
-                 sent ? &(struct gate_outcome){t->sent_us, false, t->pass.takes} : NULL);
+        gate_end(&t->pass,
+                 sent ? &(struct gate_outcome){.sent_us = t->sent_us, .took = t->pass.takes}
+                      : NULL);
         break;
     case TASK_WAITING:
         if (!t->noted)
@@ -59,7 +60,7 @@ void task_abort(struct task *t)
         break;
     case TASK_BACKLOG:
     case TASK_PARKED:
-    case TASK_GATE: gate_leave(t->gate, &t->pass); break;
+    case TASK_GATE: gate_leave(&t->pass); break;
     default:
         return; // it ends by itself: images in hand are stored, the settle finds it cancelled
     }
@@ -80,7 +81,7 @@ void task_lost(struct task *t)
     case TASK_LOOKUP: return; // ends when that has: what was paid for is stored
     default: break;
     }
-    gate_leave(t->gate, &t->pass);
+    gate_leave(&t->pass);
     task_release(t);
     task_gone(t);
 }

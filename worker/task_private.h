@@ -8,6 +8,7 @@
 #include "broker/job.h"
 #include "worker/parcel.h"
 #include "worker/pump.h"
+#include "worker/route.h"
 #include "worker/sink.h"
 #include "worker/task.h"
 #include "worker/tasks.h"
@@ -43,8 +44,8 @@ struct task {
     struct job job;                           // points into `input`
     struct buf invalid;                       // why the job cannot be done at all
     double expires;                           // clock_wall_ms() / 1000 of its deadline; 0: none
-    struct gate *gate;
-    struct gate_pass pass;
+    struct route *route;
+    struct gate_pass pass;    // pass.gate: whose project the call goes through
     int64_t slot_us, sent_us; // clock_boot_us(): its send slot; when the call was made
     ev_timer timer;
     struct provider_call *call;
@@ -88,6 +89,7 @@ void task_say(struct task *t, enum queue_op op, int64_t delay_ms);
 
 // A call has ended so; kept for task_enter().
 void task_made(struct task *t, const struct provider_result *r);
+const char *task_project(const struct task *t); // whose keys its call is made with
 void task_enter(struct task *t); // fills say.detail, where say.figures tell of a call
 // The same of a call that another one made, and stored.
 void task_enter_found(struct task *t, const struct record *r, const struct event *e,

@@ -84,10 +84,12 @@ static void end_at_gate(struct task *t, const struct provider_result *r, int64_t
 {
     struct gate_outcome o = {.sent_us = t->sent_us,
                              .went_well = r->code == CODE_OK,
+                             .refused = r->code == CODE_RATE_LIMITED ||
+                                        r->code == CODE_QUOTA_EXHAUSTED,
                              .took = {r->n_images, r->input_tokens, cost}};
     if (r->unknown)
         o.took = t->pass.takes; // as reckoned, for all we know
-    gate_end(t->gate, &t->pass, r->sent ? &o : NULL);
+    gate_end(&t->pass, r->sent ? &o : NULL);
 }
 
 static uint32_t u32(int64_t v)
@@ -140,46 +142,78 @@ static void try_again(struct task *t, const struct provider_result *r)
     wait_or_return(t, seconds);
 }
 
-// A 429 burns no attempt: the whole group waits, and each of its calls a little differently.
-static void cool_down(struct task *t, const struct provider_result *r)
+static void count_limited(struct task *t)
 {
     if (t->ticket.limited < UINT16_MAX)
         t->ticket.limited++;
+}
+
+// Goes on as soon as some project lets it, after `most` seconds at the latest; those that wait
+// do so each a little differently.
+static void go_on_elsewhere(struct task *t, double most)
+{
+    double wait = route_wait(t->route);
+    if (wait > most)
+        wait = most;
+    wait_or_return(t, wait > 0 ? wait + backoff_delay(1, 0.5, 0.5, 0.) : 0);
+}
+
+// A 429 burns no attempt: the whole group waits, unless another project has room.
+static void cool_down(struct task *t, const struct provider_result *r)
+{
+    count_limited(t);
     bool told = r->delay_floor > 0; // a capacity that is short knows no time
     double seconds =
         told ? r->delay_floor : backoff_delay(t->ticket.limited, BASE_S, CAP_S, 0.);
-    gate_refused(t->gate, seconds, t->sent_us, told);
+    gate_refused(t->pass.gate, seconds, t->sent_us, told);
     t->say.figures.retries++;
-    wait_or_return(t, seconds + backoff_delay(1, 0.5, 0.5, 0.));
+    go_on_elsewhere(t, seconds);
 }
 
+// The key was refused, and its project has another.
+static void use_another_key(struct task *t)
+{
+    count_limited(t);
+    go_on_elsewhere(t, 0);
+}
+
+static void tell_blocked(struct task *t, const struct provider_result *r)
+{
+    struct event e = task_event(t, EVENT_BLOCKED);
+    e.group = gate_group(t->pass.gate);
+    e.code = r->code;
+    e.reason = r->reason;
+    e.message = r->message;
+    cut(&e.message);
+    e.until_ms = route_closed_until_ms(t->route);
+    task_add_event(t, &e);
+}
+
+// The batch is told when no project is left that could go on.
 static void block(struct task *t, const struct provider_result *r)
 {
-    if (gate_block(t->gate, r->code, r->delay_floor))
-        log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)gate_group(t->gate).len,
-                 gate_group(t->gate).ptr, code_name(r->code),
-                 r->message.len ? r->message.ptr : "");
-    if (gate_tell(t->gate, buf_span(&t->batch))) {
-        struct event e = task_event(t, EVENT_BLOCKED);
-        e.group = gate_group(t->gate);
-        e.code = r->code;
-        e.reason = r->reason;
-        e.message = r->message;
-        cut(&e.message);
-        e.until_ms = gate_closed_until_ms(t->gate);
-        task_add_event(t, &e);
+    struct span group = gate_group(t->pass.gate);
+    if (gate_block(t->pass.gate, r->delay_floor))
+        log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)group.len, group.ptr,
+                 code_name(r->code), r->message.len ? r->message.ptr : "");
+    count_limited(t);
+    if (!route_blocked(t->route)) {
+        go_on_elsewhere(t, r->delay_floor);
+        return;
     }
-    if (t->ticket.limited < UINT16_MAX)
-        t->ticket.limited++;
+    if (route_tell(t->route, buf_span(&t->batch)))
+        tell_blocked(t, r);
     task_say(t, QUEUE_REQUEUE, 0);
 }
 
 static void unblock(struct task *t)
 {
-    gate_unblock(t->gate);
-    if (gate_told(t->gate, buf_span(&t->batch))) {
+    if (gate_unblock(t->pass.gate))
+        log_info("no longer blocked", "group=%.*s", (int)gate_group(t->pass.gate).len,
+                 gate_group(t->pass.gate).ptr);
+    if (route_told(t->route, buf_span(&t->batch))) {
         struct event e = task_event(t, EVENT_UNBLOCKED);
-        e.group = gate_group(t->gate);
+        e.group = gate_group(t->pass.gate);
         task_add_event(t, &e);
     }
 }
@@ -199,8 +233,12 @@ static void no_image(struct task *t, const struct provider_result *r)
         block(t, r);
         return;
     }
+    if (r->retry == RETRY_KEY) {
+        use_another_key(t);
+        return;
+    }
     if (r->code == CODE_OVERLOADED)
-        gate_refused(t->gate, 0, t->sent_us, false);
+        gate_refused(t->pass.gate, 0, t->sent_us, false);
     if (t->ticket.attempts < UINT8_MAX)
         t->ticket.attempts++;
     if (may_retry(t, r))
@@ -353,7 +391,7 @@ void task_result(void *ctx, struct provider_result *r)
     end_at_gate(t, r, t->cost_micro);
     count_usage(t, r, t->cost_micro);
     t->say.figures.calls += r->sent;
-    if (r->retry != RETRY_BLOCK || r->code == CODE_OK)
+    if ((r->retry != RETRY_BLOCK && r->retry != RETRY_KEY) || r->code == CODE_OK)
         unblock(t);
     if (r->code == CODE_OK)
         image(t, r);

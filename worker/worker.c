@@ -37,7 +37,7 @@ static struct span incarnation(void *ctx)
 static void limit_differs(void *ctx, struct span group, struct span spec)
 {
     (void)ctx;
-    log_warn("another limit is in force than --limit asks for", "group=%.*s limit=%.*s",
+    log_warn("another limit is in force than the project asks for", "group=%.*s limit=%.*s",
              (int)group.len, group.ptr, (int)spec.len, spec.ptr);
 }
 
@@ -155,8 +155,8 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
     struct lease_options lo = {
         .seconds = o->lease, .facts = w->facts, .n_facts = WORKER_FACTS, .host = w->hostname};
     struct lease_hooks lh = worker_lease_hooks;
-    struct gates_options go = {.project = o->project,
-                               .spec = o->limit,
+    struct gates_options go = {.keyrings = o->keyrings,
+                               .n_keyrings = o->n_keyrings,
                                .room = gate_has_room,
                                .differs = limit_differs,
                                .limited = limited,

@@ -13,6 +13,7 @@
 
 struct catalogue;
 struct ev_loop;
+struct keyring;
 struct pool;
 struct provider;
 struct sink;
@@ -29,8 +30,9 @@ struct worker_options { // borrowed for the worker's life
     const struct redis_url *redis;
     const char *ca_file;
     const char *queue;
-    struct span limit;    // limit_spec()'s; empty: none of ours
-    const char *project;  // whose limits these are
+    struct keyring *const *keyrings; // of the projects that calls may be sent through
+    size_t n_keyrings;
+    const char *project;  // the only one; "": there are several
     unsigned concurrency; // calls in flight, of all peers together
     struct worker_peers *peers;
     double lease, grace; // seconds

@@ -100,12 +100,12 @@ static unsigned plan(struct worker *w, unsigned room, struct span *lanes, size_t
     w->turns++;
     for (size_t k = 0; k < w->n_ready && want < room; k++) {
         size_t i = (w->turns + k) % w->n_ready;
-        struct gate *g = gates_find(w->gates, span_of(w->ready[i].name));
+        struct route *r = route_find(w->gates, span_of(w->ready[i].name));
         unsigned most = room - want;
-        if (!g)
+        if (!r)
             continue;
         unsigned may =
-            gate_room(g, w->ready[i].jobs < most ? (unsigned)w->ready[i].jobs : most);
+            route_room(r, w->ready[i].jobs < most ? (unsigned)w->ready[i].jobs : most);
         if (may == 0)
             continue;
         lanes[(*n)++] = span_of(w->ready[i].name);

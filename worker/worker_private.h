@@ -10,6 +10,7 @@
 #include "worker/inbox.h"
 #include "worker/lease.h"
 #include "worker/pump.h"
+#include "worker/route.h"
 #include "worker/sink.h"
 #include "worker/storage.h"
 #include "worker/task.h"

@@ -14,7 +14,9 @@
 --
 -- KEYS  1 genfarm:{limit:GROUP}:l, a hash: spec; tat:NAME us; used:NAME, ends:NAME of a calendar
 --       day; cd us, nothing goes out before; rate 0 to 1, rate_at, ceiling; cut_at; streak, streak_at, probe;
---       n:INC, e:INC calls in flight of an incarnation, and until when they count
+--       n:INC, e:INC calls in flight of an incarnation, and until when they count;
+--       day:calls, day:refused, day:micro what came of calls on the provider's day, which is over
+--       at day:ends
 -- ARGV  1 'take'  2 want, 0 to 1,000  3 horizon: no slot later than this many us from now
 --       4, 5 first and last slot handed back, us of the server's clock; 0: none
 --       6 spec to be set where none is, or ''
@@ -23,13 +25,14 @@
 --       12 end of the provider's day, us  13 incarnation, or ''  14 its calls in flight
 --       15 us that these count  16 when a call that went well was sent, us; 0: none since last time
 --       17 no slot earlier than this many us from now
+--       18, 19, 20 calls that ended since last time, those refused by a quota, millionths of USD
 -- or    1 'refused'  2 cool down for so many us  3 when the call was sent, us  4 '1': the rate was
 --       at fault, '0': the provider's capacity
 -- or    1 'set'  2 spec: "name=COUNT/PERIOD_US,..." (PERIOD 'day': the provider's calendar; 0: in
 --       flight; "strict=1/0")
 -- or    1 'clear'
--- Returns {server us, spec, what limits now or '', us until it does no longer, us from now of each
--- slot granted...}. With no spec and nothing that limits, no slots are needed.
+-- Returns {server us, spec, what limits now or '', us until it does no longer, calls, refused and
+-- millionths of USD of this day, us from now of each slot granted...}. With no spec and nothing that limits, no slots are needed.
 local call = redis.call
 local key, op = KEYS[1], ARGV[1]
 local t = call('TIME')
@@ -55,8 +58,12 @@ end
 local function done(reason, wait, slots)
   if #gone > 0 then call('HDEL', key, unpack(gone)) end
   if #new > 0 then call('HSET', key, unpack(new)) end
+  local today = number('day:ends', 0) > now
   local out = {int(now), h.spec or '', reason or '', int(math.max(0, wait or 0))}
-  for i = 1, slots and #slots or 0 do out[4 + i] = slots[i] end
+  for i, name in ipairs({'calls', 'refused', 'micro'}) do
+    out[4 + i] = today and h['day:' .. name] or '0'
+  end
+  for i = 1, slots and #slots or 0 do out[7 + i] = slots[i] end
   return out
 end
 
@@ -69,8 +76,9 @@ local function set(spec)
 end
 
 if op == 'clear' then
-  call('DEL', key)
-  h = {}
+  for field in pairs(h) do
+    if not string.find(field, '^day:') then drop(field) end
+  end
   return done()
 elseif op == 'set' then
   set(ARGV[2])
@@ -106,6 +114,14 @@ end
 
 local want, horizon = tonumber(ARGV[2]), tonumber(ARGV[3])
 if not h.spec and ARGV[6] ~= '' then set(ARGV[6]) end
+if ARGV[18] ~= '0' then
+  local today = number('day:ends', 0) > now
+  if not today then put('day:ends', tonumber(ARGV[12])) end
+  for i, name in ipairs({'calls', 'refused', 'micro'}) do
+    local before = today and number('day:' .. name, 0) or 0
+    put('day:' .. name, before + tonumber(ARGV[17 + i]))
+  end
+end
 if ARGV[16] ~= '0' and h.streak and
   (h.probe ~= '1' or tonumber(ARGV[16]) > number('streak_at', 0)) then
   drop('streak')

@@ -7,7 +7,7 @@ _genfarm()
         words="run submit watch collect status list workers cancel retry dead pause resume preview sheet usage limits doctor fsck --help --version"
     else
         case ${COMP_WORDS[1]} in
-        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --workers --concurrency --limit --api-key-file --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
+        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --workers --concurrency --limit --api-key-file --projects --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
         submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --on-unknown --budget --keep --catalogue --max-queue --max-queue-bytes --wait --redis --redis-ca --queue --help" ;;
         watch) words="--after --json --redis --redis-ca --queue --help" ;;
         collect) words="--output --ordered --json --redis --redis-ca --queue --help" ;;
@@ -23,7 +23,7 @@ _genfarm()
         sheet) words="--output --columns --cell --help" ;;
         usage) words="--json --by --calls --days --day --since --until --csv --redis --redis-ca --queue --help" ;;
         limits) words="--json --redis --redis-ca --queue --help" ;;
-        doctor) words="--json --model --catalogue --api-key-file --gemini-base-url --redis --redis-ca --queue --help" ;;
+        doctor) words="--json --model --catalogue --api-key-file --projects --gemini-base-url --redis --redis-ca --queue --help" ;;
         fsck) words="--json --repair --redis --redis-ca --queue --help" ;;
         *) words="" ;;
         esac
@@ -40,5 +40,5 @@ _genfarm()
     esac
 }
 complete -o filenames -F _genfarm genfarm
-complete -o filenames -W "--redis --redis-ca --queue --concurrency --limit --project --lease --grace --sink --max-stored --keep --spool --verify --api-key-file --gemini-base-url --catalogue --log-level --log-file --help --version" genfarm-worker
+complete -o filenames -W "--redis --redis-ca --queue --concurrency --limit --project --lease --grace --sink --max-stored --keep --spool --verify --api-key-file --projects --gemini-base-url --catalogue --log-level --log-file --help --version" genfarm-worker
 complete -o filenames -W "--listen --port-file --key --threads --latency --jitter --size --bytes --image --format --thought-signature --quota --fault --seed --log --help --version" gemini-emulator

@@ -36,7 +36,6 @@ static bool route_of(const char *path, struct route *out)
 // False: answered already.
 static bool has_key(struct call *c, const struct refuse_about *about)
 {
-    const char *good = c->desk->settings->key;
     const char *key =
         MHD_lookup_connection_value(c->connection, MHD_HEADER_KIND, "x-goog-api-key");
     if (!key)
@@ -45,7 +44,7 @@ static bool has_key(struct call *c, const struct refuse_about *about)
         refuse_anonymous(&c->reply);
         return false;
     }
-    if (good && strcmp(good, key) != 0) {
+    if (!(c->project = keys_project(&c->desk->settings->keys, key))) {
         refuse_fault(&c->reply, fault_named(SPAN("bad_key")), about);
         return false;
     }
@@ -66,25 +65,26 @@ static enum form form_of(struct call *c, const struct route *r)
     return alt && strcmp(alt, "sse") == 0 ? FORM_SSE : FORM_ARRAY;
 }
 
-// Under the desk's lock: counts the call, and the prompt unless the quota refuses it.
-static bool admit(struct call *c, const struct request *q, int64_t *wait_us)
+// Under the desk's lock: counts the call, and the prompt unless a quota refuses it, which is
+// given.
+static const struct quota_rule *admit(struct call *c, const struct request *q, int64_t *wait_us)
 {
     struct desk *d = c->desk;
     pthread_mutex_lock(&d->mutex);
-    bool fits = quota_take(&d->quota, q->model, waiting_now_us(), wait_us);
-    if (fits)
+    const struct quota_rule *over =
+        quota_take(&d->quota, c->project, q->model, waiting_now_us(), wait_us);
+    if (!over)
         c->tries = prompts_count(d->prompts, q->digest);
     pthread_mutex_unlock(&d->mutex);
-    return fits;
+    return over;
 }
 
-static void refuse_quota(struct call *c, struct refuse_about *about, int64_t wait_us)
+static void refuse_quota(struct call *c, struct refuse_about *about,
+                         const struct quota_rule *over, int64_t wait_us)
 {
-    struct violation v[] = {*fault_quota_violation, {0}};
-    struct fault f = *fault_named(SPAN("429"));
+    struct fault f = *fault_named(over->period_us ? SPAN("429") : SPAN("429_day"));
     char limit[24];
-    snprintf(limit, sizeof limit, "%llu", (unsigned long long)c->desk->quota.calls);
-    f.violations = v;
+    snprintf(limit, sizeof limit, "%llu", (unsigned long long)over->calls);
     about->limit = limit;
     about->retry = (double)wait_us / 1e6;
     refuse_fault(&c->reply, &f, about);
@@ -102,8 +102,9 @@ static void generate(struct call *c, const struct request *q, struct refuse_abou
 {
     const struct settings *s = c->desk->settings;
     int64_t wait_us = 0;
-    if (!admit(c, q, &wait_us)) {
-        refuse_quota(c, about, wait_us);
+    const struct quota_rule *over = admit(c, q, &wait_us);
+    if (over) {
+        refuse_quota(c, about, over, wait_us);
         return;
     }
     const struct fault *f = fault_choose(&s->faults, buf_span(&q->prompt), q->digest, c->tries);

@@ -36,6 +36,7 @@ struct call {
     const char *method; // borrowed from the connection
     char path[256];     // cut
     char model[128];
+    const char *project; // its key's; NULL: no good key
     struct buf body;
     struct reply reply;
     struct rope_cursor cursor; // how far the reply is sent

@@ -26,7 +26,6 @@ static const struct violation none_at_all[] = {
     {METRIC "generate_content_free_tier_input_token_count",
      "GenerateContentInputTokensPerModelPerMinute-FreeTier", NULL},
     {0}};
-const struct violation *const fault_quota_violation = by_minute;
 
 #define ERROR(label, code, status_name, ...)                                                \
     {                                                                                       \

@@ -5,6 +5,4 @@
 #include "emulator/fault.h"
 
 extern const struct fault fault_table[]; // ended by a NULL name
-// What a call beyond --quota violates; its value is that quota's.
-extern const struct violation *const fault_quota_violation;
 #endif

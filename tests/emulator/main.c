@@ -13,8 +13,8 @@
 #define EXIT_USAGE 2
 
 struct given { // as on the command line
-    const char *listen, *size, *format, *quota, *image;
-    struct opt_strs faults, batch_faults;
+    const char *listen, *size, *format, *image;
+    struct opt_strs keys, quotas, faults, batch_faults;
     uint64_t threads;
     bool help, version;
     struct settings settings;
@@ -29,8 +29,10 @@ static void table_of(struct given *g, struct opt *out, size_t n)
          "address to listen on; port 0 is any that is free", 0, 0},
         {"port-file", 0, OPT_STR, &s->port_file, "FILE", NULL, NULL,
          "written, whole, with the port once it listens", 0, 0},
-        {"key", 0, OPT_STR, &s->key, "KEY", NULL, NULL,
-         "the only good key; without this any key is good, but none is not", 0, 0},
+        {"key", 0, OPT_STRS, &g->keys, "KEY[=PROJECT]", NULL, NULL,
+         "a good key, and whose; without this any key is good, but none is not; may be given "
+         "several times",
+         0, 0},
         {"threads", 0, OPT_UINT, &g->threads, "N", "1", NULL, "that serve connections", 1, 64},
         {.type = OPT_GROUP, .help = "Answers"},
         {"latency", 0, OPT_SECONDS, &s->latency, "TIME", "50ms", NULL,
@@ -52,8 +54,10 @@ static void table_of(struct given *g, struct opt *out, size_t n)
         {"thought-signature", 0, OPT_BYTES, &s->signature, "N", "0", NULL,
          "characters of thoughtSignature beside every image of a Gemini 3 model", 0, 1u << 30},
         {.type = OPT_GROUP, .help = "Trouble"},
-        {"quota", 0, OPT_STR, &g->quota, "N/TIME", NULL, NULL,
-         "calls of each model in so long, as 100/1m; beyond it, 429", 0, 0},
+        {"quota", 0, OPT_STRS, &g->quotas, "[PROJECT=]N/TIME", NULL, NULL,
+         "calls of each project and model in so long, as 100/1m or 2000/day; beyond it, 429; "
+         "may be given several times",
+         0, 0},
         {"fault", 0, OPT_STRS, &g->faults, "NAME=P", NULL, NULL,
          "so that P (0 to 1) of all calls go wrong; may be given several times", 0, 0},
         {"batch-fault", 0, OPT_STRS, &g->batch_faults, "NAME[*K]", NULL, NULL,
@@ -131,6 +135,27 @@ static bool read_format(struct given *g)
     return false;
 }
 
+static enum err read_keys(struct given *g, struct buf *why)
+{
+    for (size_t i = 0; i < g->keys.n; i++)
+        if (keys_add(&g->settings.keys, g->keys.at[i]) != OK) {
+            buf_add_str(why, "--key: must be KEY or KEY=PROJECT, at most 32 of them");
+            return ERR_FORMAT;
+        }
+    return OK;
+}
+
+static enum err read_quotas(struct given *g, struct buf *why)
+{
+    for (size_t i = 0; i < g->quotas.n; i++)
+        if (quota_add(&g->settings.quota, g->quotas.at[i]) != OK) {
+            buf_addf(why, "--quota: \"%s\" is not calls per time, like 100/1m",
+                     g->quotas.at[i]);
+            return ERR_FORMAT;
+        }
+    return OK;
+}
+
 // What the table cannot check by itself.
 static enum err read_rest(struct given *g, char *host, size_t n, struct buf *why)
 {
@@ -143,8 +168,8 @@ static enum err read_rest(struct given *g, char *host, size_t n, struct buf *why
                  g->size);
     else if (!read_format(g))
         buf_addf(why, "--format: \"%s\" is not png, jpeg or auto", g->format);
-    else if (g->quota && quota_parse(&s->quota, g->quota) != OK)
-        buf_addf(why, "--quota: \"%s\" is not calls per time, like 100/1m", g->quota);
+    else if (read_keys(g, why) != OK || read_quotas(g, why) != OK)
+        return ERR_FORMAT;
     else if (batches_faults(&s->batch_faults, &g->batch_faults, why) != OK)
         return ERR_FORMAT;
     else if (!g->image || (s->stock = stock_new(g->image, why)))

@@ -80,6 +80,7 @@ static void write_journal(struct call *c, double seconds)
                                 .method = c->method,
                                 .path = c->path,
                                 .model = c->model,
+                                .project = c->project,
                                 .prompt = c->prompt_known ? c->prompt : NULL,
                                 .tries = c->tries,
                                 .seconds = seconds,

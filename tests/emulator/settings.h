@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "emulator/fault.h"
+#include "emulator/keys.h"
 #include "emulator/pad.h"
 #include "emulator/quota.h"
 #include "emulator/stock.h"
@@ -33,7 +34,6 @@ struct settings {
     const char *host;       // to listen on
     uint16_t port;          // 0: any that is free
     const char *port_file;  // NULL: none
-    const char *key;        // the only good one; NULL: any
     const char *log;        // NULL: none
     double latency, jitter; // seconds
     double batch_latency;   // of a whole batch
@@ -43,6 +43,7 @@ struct settings {
     uint64_t bytes;     // of an image file; 0: as drawn
     uint64_t signature; // characters of thoughtSignature
     unsigned threads;
+    struct keys keys;
     struct quota quota;       // as given: every server keeps a copy to count in
     struct fault_plan faults; // holds the seed
     struct pad *pad;
