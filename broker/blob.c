@@ -61,16 +61,17 @@ static void read_kept(const struct queue_call *c, enum err e, const redisReply *
 }
 
 enum err blob_keep(struct queue *q, struct span name, struct span record, int64_t keep_s,
-                   int64_t bytes, size_t n, const struct span *temps, blob_done *done,
-                   void *ctx)
+                   int64_t bytes, int64_t spare_s, size_t n, const struct span *temps,
+                   blob_done *done, void *ctx)
 {
     if (n > MAX_IMAGE)
         return ERR_RANGE;
-    struct args *a = script_args(q, 4 + n, 2 * ARGS_INT);
+    struct args *a = script_args(q, 5 + n, 3 * ARGS_INT);
     args_add(a, name);
     args_add(a, record);
     args_int(a, keep_s);
     args_int(a, bytes);
+    args_int(a, spare_s);
     for (size_t i = 0; i < n; i++)
         args_add(a, temps[i]);
     return call_script(q, SCRIPT_BLOB, a,
@@ -126,6 +127,26 @@ enum err blob_read(struct queue *q, struct span name, unsigned image, uint32_t f
         q, queue_timeout(q), a,
         &(struct queue_call){.read = read_chunks, .done.chunks = done, .ctx = ctx});
     buf_free(&key);
+    buf_free(&of);
+    return e;
+}
+
+static const struct reply_outcome copy_codes[] = {{1, OK}, {0, ERR_MISSING}};
+
+enum err blob_copy(struct queue *q, struct span name, unsigned image, struct span temp,
+                   queue_done *done, void *ctx)
+{
+    struct buf of = {.max = MAX_KEY};
+    buf_add(&of, name);
+    buf_addf(&of, "/%u", image);
+    struct args *a = script_args(q, 3, 0);
+    args_add(a, buf_span(&of));
+    args_add(a, temp);
+    args_str(a, TEMP_LIFE);
+    enum err e = call_script(
+        q, SCRIPT_BLOB_COPY, a,
+        &(struct queue_call){
+            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(copy_codes)});
     buf_free(&of);
     return e;
 }

@@ -16,10 +16,14 @@ void blob_name(struct buf *out, struct span batch, uint32_t index);
 MUST_USE enum err blob_push(struct queue *q, struct span temp, struct span chunk,
                             queue_done *done, void *ctx);
 // record: empty when ours is kept now, else the one that was there first. Borrowed.
+// `spare_s`: seconds that it stays after blob_drop(), for identical requests; 0: none.
 typedef void blob_done(void *ctx, enum err e, struct span record);
 MUST_USE enum err blob_keep(struct queue *q, struct span name, struct span record,
-                            int64_t keep_s, int64_t bytes, size_t n, const struct span *temps,
-                            blob_done *done, void *ctx);
+                            int64_t keep_s, int64_t bytes, int64_t spare_s, size_t n,
+                            const struct span *temps, blob_done *done, void *ctx);
+// Copies image `image` of another to the temporary list `temp`. value: chunks; ERR_MISSING.
+MUST_USE enum err blob_copy(struct queue *q, struct span name, unsigned image, struct span temp,
+                            queue_done *done, void *ctx);
 MUST_USE enum err blob_find(struct queue *q, struct span name, blob_done *done,
                             void *ctx); // ERR_MISSING
 // `most` chunks of an image from chunk `first`; none when it is at its end.

@@ -30,6 +30,7 @@ static const struct member {
     M("delay", I64, delay_ms),
     M("in", I64, input_tokens),
     M("out", I64, output_tokens),
+    M("deduped_of", TEXT, deduped_of),
     M("sink", TEXT, sink),
     M("images", IMAGES, images),
     M("code", CODE, code),

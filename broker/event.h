@@ -53,6 +53,7 @@ struct event { // spans are borrowed
     struct span model, model_version, worker, text, response_id;
     int64_t latency_ms, cost_micro, delay_ms;
     int64_t input_tokens, output_tokens;
+    struct span deduped_of; // BATCH/ID of the job whose call this one shares
     struct span sink; // where the images are: "dir:/absolute/batch/folder" or "redis:NAME"
     struct event_image images[EVENT_MAX_IMAGES];
     unsigned n_images;

@@ -86,6 +86,7 @@ static void put_call(struct json_object *o, const struct event *e)
     put_str(o, "text", e->text);
     put_str(o, "worker", e->worker);
     put_str(o, "response_id", e->response_id);
+    put_str(o, "deduped_of", e->deduped_of);
 }
 
 static void put_completed(struct json_object *o, const struct event *e)

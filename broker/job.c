@@ -30,6 +30,7 @@ static const struct job_member members[] = {
     {"deadline", MEMBER_SECONDS, AT(deadline), true, 0.001, 365 * DAY},
     {"batch_deadline", MEMBER_SECONDS, AT(batch_deadline), true, 0.001, 365 * DAY},
     {"on_unknown", MEMBER_UNKNOWN, AT(fail_unknown), true, 0, 0},
+    {"dedupe", MEMBER_SECONDS, AT(dedupe), true, 0.001, 30 * DAY},
     {"count", MEMBER_U16, AT(samples), true, 1, JOB_MAX_SAMPLES},
     {"sample", MEMBER_U16, AT(sample), false, 1, JOB_MAX_SAMPLES},
     {"input", MEMBER_U32, AT(input), false, 0, UINT32_MAX},

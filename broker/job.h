@@ -41,6 +41,7 @@ struct job {        // spans are borrowed from what was decoded
     double deadline;       // seconds for the job in all, from its submission; 0: none
     double batch_deadline; // of lane batch: after so long from its submission it goes standard
     bool fail_unknown;     // --on-unknown fail
+    double dedupe;         // seconds for which an identical request is shared; 0: never
 };
 
 bool job_name_ok(struct span s); // 1..JOB_MAX_NAME bytes of A-Z a-z 0-9 . _ -, no leading dot

@@ -140,9 +140,39 @@ MUST_USE enum err queue_sent(struct queue *q, struct span inc, uint64_t number, 
                              const struct queue_field *fields, const int64_t *worst,
                              queue_marks_done *done, void *ctx);
 
+// One that asks who else makes the same request, before its call is made.
+struct queue_asked {
+    struct queue_field field;
+    struct span digest; // hex of request_digest()
+    int64_t within_ms;  // an outcome is shared for so long
+    uint32_t input;     // digest of its input, as its record will have it
+    struct span gone;   // BATCH/INDEX of an image that was not to be had; empty: none
+};
+enum queue_role { // the characters of lead.lua
+    QUEUE_LEADS = 'l',
+    QUEUE_LEADS_LOOKING = 'L', // ...but who led before may have stored an image
+    QUEUE_SHARES = 'd',        // that one's image
+    QUEUE_SHARES_REFUSAL = 'r',
+    QUEUE_FOLLOWS = 'p', // has left the worker, and comes again
+    QUEUE_NOT_OURS = '0'
+};
+struct queue_answer {
+    enum queue_role role;
+    struct span batch;     // whose image or refusal it is
+    struct span nonce;     // QUEUE_SHARES, QUEUE_LEADS_LOOKING: of that batch;
+    uint32_t index, input; // and which of its jobs
+    struct span event;     // QUEUE_SHARES_REFUSAL: event_encode()'s
+};
+// An answer for each of those that asked; none at all: the same number was answered long ago.
+typedef void queue_lead_done(void *ctx, enum err e, const struct queue_answer *a, size_t n);
+#define QUEUE_MAX_ASKED 500
+MUST_USE enum err queue_lead(struct queue *q, struct span inc, uint64_t number, size_t n,
+                             const struct queue_asked *asked, queue_lead_done *done, void *ctx);
+
 enum queue_op {
     QUEUE_COMPLETED = 'C',
     QUEUE_FAILED = 'F',
+    QUEUE_REFUSED = 'B', // failed, and so would every job that asks for the same
     QUEUE_CANCELLED = 'X',
     QUEUE_REQUEUE = 'R',
     QUEUE_STANDARD = 'S', // as R, into the standard lane

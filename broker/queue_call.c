@@ -138,6 +138,7 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_REGISTER, register)     \
     X(SCRIPT_LEAVE, leave)           \
     X(SCRIPT_CLAIM, claim)           \
+    X(SCRIPT_LEAD, lead)             \
     X(SCRIPT_SENT, sent)             \
     X(SCRIPT_SETTLE, settle)         \
     X(SCRIPT_RENEW, renew)           \
@@ -151,6 +152,7 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_BLOB_PUSH, blob_push)   \
     X(SCRIPT_BLOB, blob)             \
     X(SCRIPT_BLOB_DROP, blob_drop)   \
+    X(SCRIPT_BLOB_COPY, blob_copy)   \
     X(SCRIPT_ORPHAN, orphan)         \
     X(SCRIPT_TELL, tell)             \
     X(SCRIPT_MINE, mine)             \

@@ -37,6 +37,7 @@ struct queue_call {
         queue_done *value;
         queue_claim_done *claims;
         queue_marks_done *marks;
+        queue_lead_done *answers;
         queue_renew_done *renewed;
         queue_inbox_done *inbox;
         queue_batch_done *batch;
@@ -85,6 +86,7 @@ enum queue_script {
     SCRIPT_REGISTER,
     SCRIPT_LEAVE,
     SCRIPT_CLAIM,
+    SCRIPT_LEAD,
     SCRIPT_SENT,
     SCRIPT_SETTLE,
     SCRIPT_RENEW,
@@ -98,6 +100,7 @@ enum queue_script {
     SCRIPT_BLOB_PUSH,
     SCRIPT_BLOB,
     SCRIPT_BLOB_DROP,
+    SCRIPT_BLOB_COPY,
     SCRIPT_ORPHAN,
     SCRIPT_TELL,
     SCRIPT_MINE,

@@ -68,6 +68,25 @@ void request_body(struct buf *out, const struct job *j)
     json_object_put(o);
 }
 
+// The body has the prompt as it is sent and all parameters; whoever adds to what is sent adds
+// to what is the same.
+void request_digest(const struct job *j, char out[static DIGEST_HEX])
+{
+    struct buf text = {.max = 16 * JOB_MAX_BYTES};
+    struct job any = *j;
+    uint8_t sum[DIGEST_SIZE];
+    any.lane = JOB_STANDARD;
+    out[0] = '\0';
+    buf_addf(&text, "gemini\n%.*s\n%u\n", (int)j->model.len, j->model.ptr,
+             j->sample ? (unsigned)j->sample : 1);
+    request_body(&text, &any);
+    if (!text.err) {
+        digest_of(buf_span(&text), sum);
+        digest_hex(sum, sizeof sum, out);
+    }
+    buf_free(&text);
+}
+
 void request_path(struct buf *out, struct span model)
 {
     buf_add_str(out, "/v1beta/models/");

@@ -5,10 +5,14 @@
 
 #include "broker/job.h"
 #include "common/buf.h"
+#include "common/digest.h"
 
 // Source: Gemini API, generateContent; only fields that are set are sent, for unknown or
 // unsupported ones are refused with 400.
 void request_body(struct buf *out, const struct job *j);
+// What makes two requests the same, whatever lane they go by: model, body, and which of several
+// samples it is. Hex; empty: out of memory.
+void request_digest(const struct job *j, char out[static DIGEST_HEX]);
 void request_path(struct buf *out, struct span model); // "/v1beta/models/MODEL:generateContent"
 // The environment variables that a key is looked for in, in this order; ended by NULL.
 extern const char *const request_key_names[];

@@ -13,11 +13,13 @@
 #define MAX_COMPLAINTS (1u << 20)
 
 // In the order of cmd_options.c's job options; the user is the batch's, not a job's.
-static const char *const members[] = {"model", "aspect_ratio", "image_size", "negative",
-                                      "seed",  "temperature",  "user",       "priority",
-                                      "lane",  "max_attempts", "timeout",    "deadline"};
-#define N_MEMBERS (sizeof members / sizeof *members)
-#define USER      6
+static const char *const members[] = {
+    "model",    "aspect_ratio", "image_size",   "negative", "seed",     "temperature", "user",
+    "priority", "lane",         "max_attempts", "timeout",  "deadline", "dedupe"};
+#define N_MEMBERS        (sizeof members / sizeof *members)
+#define USER             6
+#define DEDUPE           12
+#define DEDUPE_BY_ITSELF "1d" // what --dedupe means without a time
 
 static struct span user_of(const struct cmd *c)
 {
@@ -49,6 +51,8 @@ int cmd_defaults(struct cmd *c)
                                .priority = JOB_NORMAL,
                                .samples = 1,
                                .sample = 1};
+    if (c->texts[DEDUPE] && !*c->texts[DEDUPE])
+        c->texts[DEDUPE] = DEDUPE_BY_ITSELF;
     for (size_t i = 0; i < N_MEMBERS; i++)
         if (i != USER && c->texts[i] && *c->texts[i] && set_member(c, i) != OK)
             return cmd_say(EXIT_USAGE, "%s", buf_str(&c->why));

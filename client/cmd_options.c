@@ -63,6 +63,9 @@ static void job_options(struct builder *b, struct cmd *c)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ADD(b, {all[i][0], 0, OPT_STR, &c->texts[i], all[i][1], NULL,
                 i == 0 ? "GEMINI_MODEL" : NULL, all[i][2], 0, 0});
+    ADD(b,
+        {"dedupe", 0, OPT_MAYBE, &c->texts[sizeof all / sizeof *all], "TIME", NULL, NULL,
+         "make identical requests once: those under way or done within this time (1d)", 0, 0});
 }
 
 static void input_options(struct builder *b, struct cmd *c)

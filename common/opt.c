@@ -81,6 +81,7 @@ static enum err set(const struct opt *o, const char *value)
     struct opt_strs *strs = o->to;
     switch (o->type) {
     case OPT_FLAG: *(bool *)o->to = !value || strcmp(value, "0") != 0; return OK;
+    case OPT_MAYBE:
     case OPT_STR: *(const char **)o->to = value; return OK;
     case OPT_STRS:
         if (strs->n == OPT_STRS_MAX)
@@ -203,6 +204,8 @@ static enum err take(const struct opt *table, int argc, char *const argv[], int 
         buf_addf(why, "--%s takes no value", o->name);
         return ERR_FORMAT;
     }
+    if (o->type == OPT_MAYBE && !value)
+        value = "";
     if (o->type != OPT_FLAG && !value) {
         if (*i + 1 >= argc) {
             buf_addf(why, "--%s needs %s", o->name, wanted(o->type));
@@ -250,7 +253,7 @@ bool opt_given(const struct opt *table, int argc, char *const argv[], const char
         const struct opt *o = match(table, argv[i], &value);
         if (o && o->name && strcmp(o->name, name) == 0)
             return true;
-        if (o && o->type != OPT_FLAG && !value)
+        if (o && o->type != OPT_FLAG && o->type != OPT_MAYBE && !value)
             i++;
     }
     return false;
@@ -284,9 +287,13 @@ static void help_one(FILE *out, const struct opt *o)
 {
     char left[80];
     struct buf text = {.max = 1000};
-    snprintf(left, sizeof left, "  %c%c%s--%s%s%s", o->letter ? '-' : ' ',
-             o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->arg ? " " : "",
-             o->arg ? o->arg : "");
+    bool maybe = o->type == OPT_MAYBE;
+    snprintf(left, sizeof left, "  %c%c%s--%s%s%s%s", o->letter ? '-' : ' ',
+             o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name,
+             maybe    ? "[="
+             : o->arg ? " "
+                      : "",
+             o->arg ? o->arg : "", maybe ? "]" : "");
     fprintf(out, "%-*s", HELP_COLUMN, left);
     if (strlen(left) >= HELP_COLUMN)
         fprintf(out, "\n%*s", HELP_COLUMN, "");

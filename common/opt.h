@@ -13,6 +13,7 @@
 enum opt_type {
     OPT_FLAG,    // bool *: no value
     OPT_STR,     // const char **: borrowed from argv or the environment
+    OPT_MAYBE,   // const char **: as OPT_STR, but `--name` alone is a value, too: ""
     OPT_STRS,    // struct opt_strs *: may be given several times
     OPT_UINT,    // uint64_t *: min..max
     OPT_INT,     // int64_t *: min..max

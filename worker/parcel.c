@@ -20,6 +20,10 @@ struct parcel {
     struct image_info infos[EVENT_MAX_IMAGES];
     struct buf names[EVENT_MAX_IMAGES];
     struct buf event, record, place;
+    bool shared;                           // the images are those of another job,
+    struct buf source_batch, source_event; // of which these are copies;
+    struct event origin;                   // and this one points into the latter
+    struct sink_source source;
     enum image_check how;
     enum err err;
     parcel_checked *checked;
@@ -54,6 +58,42 @@ struct parcel *parcel_new(struct provider_result *r)
     return p;
 }
 
+// A copy of the event whose texts are in `into`.
+static enum err copy_event(const struct event *e, struct buf *into, struct event *out)
+{
+    into->max = MAX_RECORD;
+    event_encode(into, e);
+    return into->err ? into->err : event_decode(out, buf_span(into));
+}
+
+struct parcel *parcel_shared(const struct event *e, struct span text, struct span batch,
+                             uint32_t index)
+{
+    struct parcel *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->shared = true;
+    copy(&p->text, text, MAX_TEXT);
+    copy(&p->model_version, e->model_version, JOB_MAX_NAME);
+    copy(&p->response_id, e->response_id, 200);
+    copy(&p->source_batch, batch, JOB_MAX_NAME);
+    p->n = e->n_images;
+    for (unsigned i = 0; i < p->n; i++)
+        p->names[i].max = MAX_NAME;
+    if (copy_event(e, &p->source_event, &p->origin) != OK || p->text.err ||
+        p->source_batch.err) {
+        parcel_free(p);
+        return NULL;
+    }
+    p->source = (struct sink_source){buf_span(&p->source_batch), index, p->origin.images};
+    return p;
+}
+
+bool parcel_is_shared(const struct parcel *p)
+{
+    return p->shared;
+}
+
 void parcel_free(struct parcel *p)
 {
     if (!p)
@@ -62,18 +102,24 @@ void parcel_free(struct parcel *p)
         spool_free(p->spools[i]);
         buf_free(&p->names[i]);
     }
-    struct buf *all[] = {&p->text,  &p->model_version, &p->response_id, &p->why,
-                         &p->event, &p->record,        &p->place};
+    struct buf *all[] = {&p->text,  &p->model_version, &p->response_id,
+                         &p->why,   &p->event,         &p->record,
+                         &p->place, &p->source_batch,  &p->source_event};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         buf_free(all[i]);
     free(p);
+}
+
+static uint64_t bytes_of(const struct parcel *p, unsigned i)
+{
+    return p->shared ? p->origin.images[i].bytes : spool_bytes(p->spools[i]);
 }
 
 uint64_t parcel_bytes(const struct parcel *p)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < p->n; i++)
-        sum += spool_bytes(p->spools[i]);
+        sum += bytes_of(p, i);
     return sum;
 }
 
@@ -124,20 +170,28 @@ void parcel_check(struct parcel *p, struct pool *pool, enum image_check how,
 // --- Storing
 // -------------------------------------------------------------------------------------
 
-static struct event_image describe(struct parcel *p, const struct parcel_label *l, unsigned i)
+static struct event_image describe(struct parcel *p, unsigned i)
 {
-    struct buf *name = &p->names[i];
-    buf_clear(name);
-    job_image_name(name, l->job, l->id, l->index, l->total, i + 1, p->n,
-                   image_extension(p->infos[i].type));
+    if (p->shared)
+        return p->origin.images[i];
     return (struct event_image){
-        .path = buf_span(name),
         .type = p->infos[i].type,
         .bytes = spool_bytes(p->spools[i]),
         .width = p->infos[i].width,
         .height = p->infos[i].height,
         .sha256 = {(const char *)spool_digest(p->spools[i]), DIGEST_SIZE},
         .c2pa = p->infos[i].c2pa};
+}
+
+static struct event_image name_image(struct parcel *p, const struct parcel_label *l, unsigned i)
+{
+    struct event_image im = describe(p, i);
+    struct buf *name = &p->names[i];
+    buf_clear(name);
+    job_image_name(name, l->job, l->id, l->index, l->total, i + 1, p->n,
+                   image_extension(im.type));
+    im.path = buf_span(name);
+    return im;
 }
 
 // The event and the record that go with the images.
@@ -159,11 +213,12 @@ static enum err write_up(struct parcel *p, const struct parcel_label *l)
                       .cost_micro = l->cost_micro,
                       .input_tokens = p->input_tokens,
                       .output_tokens = p->output_tokens,
+                      .deduped_of = l->deduped_of,
                       .sink = buf_span(&p->place),
                       .n_images = p->n};
     enum err err = OK;
     for (unsigned i = 0; i < p->n; i++) {
-        e.images[i] = describe(p, l, i);
+        e.images[i] = name_image(p, l, i);
         err = p->names[i].err ? p->names[i].err : err;
     }
     p->event.max = p->record.max = MAX_RECORD;
@@ -192,8 +247,13 @@ static void on_stored(void *ctx, enum err e, struct span record, struct span why
 enum err parcel_store(struct parcel *p, struct sink *sink, const struct parcel_label *l,
                       parcel_stored *done, void *ctx)
 {
-    struct sink_item item = {
-        .batch = l->batch, .index = l->index, .run = l->run, .n_images = p->n};
+    struct sink_item item = {.batch = l->batch,
+                             .index = l->index,
+                             .run = l->run,
+                             .n_images = p->n,
+                             .spare_s = l->spare_s};
+    if (p->shared)
+        item.source = &p->source;
     p->stored = done;
     p->ctx = ctx;
     p->place.max = 8192;
@@ -204,7 +264,7 @@ enum err parcel_store(struct parcel *p, struct sink *sink, const struct parcel_l
         return e;
     item.record = buf_span(&p->record);
     for (unsigned i = 0; i < p->n; i++)
-        item.images[i] = (struct sink_image){p->spools[i], buf_span(&p->names[i]),
-                                             spool_bytes(p->spools[i])};
+        item.images[i] =
+            (struct sink_image){p->spools[i], buf_span(&p->names[i]), bytes_of(p, i)};
     return sink->ops->store(sink, &item, on_stored, p);
 }

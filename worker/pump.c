@@ -143,6 +143,12 @@ void pump_lost(struct pump *p)
     }
 }
 
+struct pump_item *const *pump_under_way(const struct pump *p, size_t *n)
+{
+    *n = p->n;
+    return p->batch;
+}
+
 uint64_t pump_number(const struct pump *p)
 {
     return p->number;

@@ -43,6 +43,8 @@ void pump_answered(struct pump *p, enum err e, struct span marks);
 // The lease was lost: every item is told now, and an answer under way will be ignored, for
 // what was said under one incarnation must not be said again under the next.
 void pump_lost(struct pump *p);
+// The items of the request under way; none when it was given up.
+struct pump_item *const *pump_under_way(const struct pump *p, size_t *n);
 uint64_t pump_number(const struct pump *p); // of the request under way, or of the last one
 bool pump_idle(const struct pump *p);       // nothing waits, nothing is under way
 #endif

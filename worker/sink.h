@@ -18,9 +18,17 @@ struct sink;
 struct spool;
 
 struct sink_image {
-    struct spool *spool; // the bytes, whole and checked; owned by the caller
-    struct span name;    // job_image_name()
+    struct spool
+        *spool;       // the bytes, whole and checked; owned by the caller; NULL: from `source`
+    struct span name; // job_image_name()
     uint64_t bytes;
+};
+
+// A stored job of which the images are copied, one to one.
+struct sink_source {
+    struct span batch;
+    uint32_t index;
+    const struct event_image *images; // as its record has them
 };
 
 struct sink_item { // borrowed until the callback
@@ -30,10 +38,13 @@ struct sink_item { // borrowed until the callback
     struct span record; // record_encode()
     unsigned n_images;
     struct sink_image images[EVENT_MAX_IMAGES];
+    const struct sink_source *source; // NULL: all images are spools
+    int64_t spare_s; // that it should stay, once it was fetched, for identical requests
 };
 
 // OK: stored, or with `record` not empty: adopt this one, another was first. For lookups the
-// record that was found. ERR_MISSING: none. Other errors: nothing under a final name is half.
+// record that was found. ERR_MISSING: none, or the images of `source` are not there as its
+// record says. Other errors: nothing under a final name is half.
 typedef void sink_done(void *ctx, enum err e, struct span record, struct span why);
 
 struct sink_ops {

@@ -194,13 +194,65 @@ static enum err make_folders(struct job *j)
     return e == OK ? OK : fail(j, e, "cannot make the folder");
 }
 
+// A file of its own, not a second name of the other's: who changes one in place must not change
+// both. What it is read from may be anything by now.
+static enum err copy_checked(FILE *from, FILE *to, const struct event_image *im)
+{
+    struct digest *d = digest_new();
+    uint8_t sum[DIGEST_SIZE];
+    char part[65536];
+    uint64_t bytes = 0;
+    size_t n;
+    if (!d)
+        return ERR_NOMEM;
+    bool ok = true;
+    while (ok && bytes <= im->bytes && (n = fread(part, 1, sizeof part, from)) > 0) {
+        digest_add(d, (struct span){part, n});
+        bytes += n;
+        ok = fwrite(part, 1, n, to) == n;
+    }
+    digest_end(d, sum);
+    if (!ok || fflush(to) != 0 || fdatasync(fileno(to)) != 0)
+        return file_err(errno);
+    return bytes == im->bytes && span_equal(im->sha256, (struct span){(char *)sum, sizeof sum})
+               ? OK
+               : ERR_MISSING;
+}
+
+// ERR_MISSING: the image of the other job is not there, or is another one by now.
+static enum err copy_image(const struct job *j, const struct event_image *im, const char *path)
+{
+    struct buf source = {.max = MAX_PATH};
+    buf_addf(&source, "%s/%.*s/", j->sink->path, (int)j->item.source->batch.len,
+             j->item.source->batch.ptr);
+    buf_add(&source, im->path);
+    FILE *from = source.err || !name_ok(im->path) ? NULL : fopen(buf_str(&source), "re");
+    FILE *to = from ? fopen(path, "wxe") : NULL;
+    enum err e = !from ? ERR_MISSING : to ? copy_checked(from, to, im) : file_err(errno);
+    int cause = errno;
+    if (from)
+        fclose(from);
+    if (to)
+        fclose(to);
+    errno = cause;
+    buf_free(&source);
+    return e;
+}
+
+static enum err bring_image(const struct job *j, unsigned i, const char *path)
+{
+    const struct sink_image *im = &j->item.images[i];
+    return im->spool ? spool_link(im->spool, path)
+                     : copy_image(j, &j->item.source->images[i], path);
+}
+
 static enum err link_images(struct job *j)
 {
     enum err e = OK;
     for (unsigned i = 0; e == OK && i < j->item.n_images; i++) {
         struct buf temp;
         temp_path(j, j->tag, i, &temp);
-        e = temp.err ? temp.err : spool_link(j->item.images[i].spool, buf_str(&temp));
+        e = temp.err ? temp.err : bring_image(j, i, buf_str(&temp));
         buf_free(&temp);
     }
     return e == OK ? OK : fail(j, e, "cannot save the image");

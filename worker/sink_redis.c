@@ -68,10 +68,43 @@ static enum err keep(struct put *p)
     for (unsigned i = 0; i < p->item.n_images; i++)
         temps[i] = buf_span(&p->temp[i]);
     return blob_keep(p->sink->queue, buf_span(&p->name), p->item.record, p->sink->keep_s,
-                     p->bytes, p->item.n_images, temps, on_kept, p);
+                     p->bytes, p->item.spare_s, p->item.n_images, temps, on_kept, p);
 }
 
 static void on_pushed(void *ctx, enum err e, int64_t chunks);
+
+static enum err copy_on(struct put *p);
+
+static uint64_t chunks_of(uint64_t bytes)
+{
+    return (bytes + BLOB_CHUNK - 1) / BLOB_CHUNK;
+}
+
+static void on_copied(void *ctx, enum err e, int64_t chunks)
+{
+    struct put *p = ctx;
+    if (e == OK && (uint64_t)chunks != chunks_of(p->item.images[p->image].bytes))
+        e = ERR_MISSING; // it is being taken away
+    p->image++;
+    if (e == OK)
+        e = copy_on(p);
+    if (e != OK)
+        put_end(p, e, (struct span){0});
+}
+
+// Copies the next image of another job, or keeps the record after the last one.
+static enum err copy_on(struct put *p)
+{
+    if (p->image == p->item.n_images)
+        return keep(p);
+    struct buf name = {.max = 512};
+    blob_name(&name, p->item.source->batch, p->item.source->index);
+    enum err e = name.err ? name.err
+                          : blob_copy(p->sink->queue, buf_span(&name), p->image,
+                                      buf_span(&p->temp[p->image]), on_copied, p);
+    buf_free(&name);
+    return e;
+}
 
 // Sends the next chunk, or the record after the last one.
 static enum err go_on(struct put *p)
@@ -131,7 +164,7 @@ static enum err redis_store(struct sink *s, const struct sink_item *item, sink_d
     }
     if (p->bytes > r->worst)
         r->worst = p->bytes;
-    enum err e = go_on(p);
+    enum err e = item->source ? copy_on(p) : go_on(p);
     if (e != OK)
         put_free(p);
     return e;

@@ -97,6 +97,7 @@ void task_free(struct task *t)
         t->host->provider->ops->cancel(t->host->provider, t->call);
     parcel_free(t->parcel);
     task_report_free(t);
+    task_share_free(t);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         buf_free(all[i]);
     for (unsigned i = 0; i < QUEUE_MAX_EVENTS; i++)
@@ -128,7 +129,7 @@ void task_timer(struct task *t, double seconds)
 // --- Before the call
 // -----------------------------------------------------------------------------
 
-static void want_slot(struct task *t)
+void task_want_slot(struct task *t)
 {
     t->state = TASK_BACKLOG;
     t->host->ready(t->host->ctx, t);
@@ -144,7 +145,7 @@ static void on_lookup(void *ctx, enum err e, struct span record, struct span why
     else if (e == OK)
         task_found(t, record);
     else
-        want_slot(t);
+        task_begin(t);
 }
 
 static bool delivered_before(const struct task *t)
@@ -173,7 +174,7 @@ void task_start(struct task *t)
     else if (delivered_before(t) && look_up(t))
         t->state = TASK_LOOKUP;
     else
-        want_slot(t);
+        task_begin(t);
 }
 
 void task_go(struct task *t)
@@ -272,7 +273,7 @@ static void next_try(struct task *t)
     if (t->host->draining)
         task_say(t, QUEUE_REQUEUE, 0);
     else
-        want_slot(t);
+        task_want_slot(t);
 }
 
 static void slot_time(struct task *t)
@@ -290,7 +291,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     switch (t->state) {
     case TASK_SLOT: slot_time(t); break;
     case TASK_STORE_WAIT: task_store(t); break;
-    case TASK_PARKED: want_slot(t); break;
+    case TASK_PARKED: task_want_slot(t); break;
     case TASK_REPORTING: task_report_again(t); break;
     case TASK_WAITING:
         t->rested = true;

@@ -2,6 +2,8 @@
 //
 //            +-- LOOKUP (delivered before: is it stored already?) --+
 //   claimed -+                                                      +-> SETTLING (as found)
+//            +-> ASKING (may it share a request? --dedupe) -> SEEKING -> STORING, or gone:
+//            follows
 //            +-> BACKLOG -> GATE -> MARKING -> CALLING -> CHECKING -> STORING -> SETTLING ->
 //            gone
 //                   ^                             |          |           |
@@ -44,7 +46,7 @@ struct task_host { // what tasks need of their worker; one for all of them
     const char *name;    // HOST:PID, in events
     const char *project; // whose keys these are; "": of several
     bool ledger;         // calls are entered there
-    struct pump *settles, *marks;
+    struct pump *settles, *marks, *asks;
 
     // Told by tasks.
     void (*ready)(void *ctx, struct task *t); // wants a concurrency slot: task_go() gives it
@@ -73,5 +75,5 @@ bool task_is_lost(const struct task *t); // its lease is gone
 bool task_in_flight(const struct task *t);
 
 // What the pumps of `h` are made with.
-extern const struct pump_ops task_settle_ops, task_mark_ops;
+extern const struct pump_ops task_settle_ops, task_mark_ops, task_ask_ops;
 #endif

@@ -78,6 +78,7 @@ void task_lost(struct task *t)
     case TASK_STORING:
     case TASK_STORE_WAIT:
     case TASK_REPORTING:
+    case TASK_SEEKING:
     case TASK_LOOKUP: return; // ends when that has: what was paid for is stored
     default: break;
     }

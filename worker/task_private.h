@@ -16,6 +16,8 @@
 enum task_state {
     TASK_NEW,
     TASK_LOOKUP,   // is it stored already?
+    TASK_ASKING,   // does somebody else make the same request?
+    TASK_SEEKING,  // is what another one stored there?
     TASK_BACKLOG,  // wants a concurrency slot
     TASK_GATE,     // wants a send slot
     TASK_PARKED,   // its group is closed for a while
@@ -56,12 +58,13 @@ struct task {
         reserved;       // millionths of USD: what a call may cost; kept in the budget for it
     uint8_t call_id[8]; // of that one, or of the call under way: random
     struct task_report *report; // under way, or NULL
+    struct task_share *share;   // of a job that shares its request; else NULL
     struct {                    // the last call, for the ledger
         enum code outcome;
         unsigned attempt;
         int64_t latency_ms, bytes_sent, bytes_received;
     } made;
-    struct pump_item mark, settle;
+    struct pump_item mark, settle, ask;
     struct { // what the next settle says
         enum queue_op op;
         int64_t delay_ms;
@@ -83,6 +86,17 @@ void task_add_event(struct task *t, const struct event *e);
 void task_add_encoded(struct task *t, struct span event);
 // Sends what was gathered. WAITING is entered for QUEUE_NOTE, SETTLING else.
 void task_say(struct task *t, enum queue_op op, int64_t delay_ms);
+
+// What trying again will hardly mend must be seen.
+void task_tell_refused(const struct task_host *h, const char *what, enum err e);
+
+// --- task_share.c: identical requests, made once ---------------------------------------------
+
+void task_begin(struct task *t); // asks first, if it may share; then wants a slot
+void task_share_free(struct task *t);
+void task_share_missing(struct task *t); // the image that was promised is not to be had
+bool task_leads(const struct task *t);   // others wait for our call
+struct span task_shared_of(const struct task *t); // empty: the images in hand are our own
 
 // --- task_ledger.c: what the ledger says of calls
 // ----------------------------------------------
@@ -115,6 +129,8 @@ void task_result(void *ctx, struct provider_result *r); // provider_done
 void task_found(struct task *t, struct span record);    // it was stored before
 void task_failed(struct task *t, enum code code, struct span reason, struct span message,
                  bool retryable);
+// As another job's failed event says, which is that of `of`.
+void task_failed_as(struct task *t, const struct event *e, struct span of);
 void task_store(struct task *t);
 int64_t task_worst(const struct task *t); // what its call may cost, millionths of USD
 struct limit_units task_estimate(const struct task *t); // what its call will take
@@ -124,6 +140,7 @@ struct limit_units task_estimate(const struct task *t); // what its call will ta
 
 void task_settled(struct task *t, char mark); // the answer to task_say()
 void task_release(struct task *t);            // gives its concurrency slot back
+void task_want_slot(struct task *t);          // its call is to be made
 void task_gone(struct task *t);               // ends, without another word
 void task_timer(struct task *t, double seconds);
 void task_marked(struct task *t, char mark); // the answer to its sent mark

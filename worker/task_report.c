@@ -115,8 +115,8 @@ void task_unsettled(struct task *t, uint64_t number)
 void task_adopt(struct task *t, const struct record *found, const struct event *e,
                 void (*then)(struct task *t))
 {
-    struct task_report *r =
-        found->call_id.len == sizeof r->call_id ? calloc(1, sizeof *r) : NULL;
+    bool made = found->call_id.len == sizeof t->call_id && !e->deduped_of.len;
+    struct task_report *r = made ? calloc(1, sizeof *r) : NULL; // else no call was
     if (!r) {
         then(t);
         return;

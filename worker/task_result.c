@@ -43,10 +43,29 @@ static void add_problem(struct task *t, enum event_type type, enum code code,
     task_add_event(t, &e);
 }
 
+// Whether whoever asks for the same would be refused, too.
+static bool of_request(enum code code)
+{
+    return code == CODE_SAFETY || code == CODE_PROHIBITED || code == CODE_RECITATION ||
+           code == CODE_BAD_REQUEST;
+}
+
 void task_failed(struct task *t, enum code code, struct span reason, struct span message,
                  bool retryable)
 {
     add_problem(t, EVENT_FAILED, code, reason, message, retryable, 0);
+    task_say(t, task_leads(t) && of_request(code) ? QUEUE_REFUSED : QUEUE_FAILED, 0);
+}
+
+void task_failed_as(struct task *t, const struct event *of, struct span whose)
+{
+    struct event e = task_event(t, EVENT_FAILED);
+    e.code = of->code;
+    e.reason = of->reason;
+    e.message = of->message;
+    e.retryable = of->retryable;
+    e.deduped_of = whose;
+    task_add_event(t, &e);
     task_say(t, QUEUE_FAILED, 0);
 }
 
@@ -265,13 +284,18 @@ static void add_completed(struct task *t, struct event *e)
     task_add_event(t, e);
 }
 
+static void no_longer_stuck(struct task *t)
+{
+    if (t->store_tries > 0)
+        t->host->stuck--;
+    t->store_tries = 0;
+}
+
 // `e`: what another one stored first; NULL: ours is stored.
 static void stored(struct task *t, const struct record *r, struct event *e)
 {
     struct parcel *p = t->parcel; // `r` lives in it
-    if (t->store_tries > 0)
-        t->host->stuck--;
-    t->store_tries = 0;
+    no_longer_stuck(t);
     t->parcel = NULL;
     if (e) {
         log_warn("stored before", "batch=%s index=%u", buf_str(&t->batch), t->ticket.index);
@@ -317,6 +341,11 @@ static void on_stored(void *ctx, enum err e, const struct record *r, bool adopte
 {
     struct task *t = ctx;
     struct event first;
+    if (e == ERR_MISSING && parcel_is_shared(t->parcel)) {
+        no_longer_stuck(t);
+        task_share_missing(t);
+        return;
+    }
     if (e == OK && adopted)
         adopted = !is_ours(t, r);
     if (e == OK && adopted && event_decode(&first, r->event) != OK)
@@ -341,8 +370,11 @@ void task_store(struct task *t)
                              .index = t->ticket.index,
                              .total = t->total,
                              .run = t->ticket.run,
-                             .attempts = (uint16_t)(t->ticket.attempts + 1),
-                             .cost_micro = t->cost_micro};
+                             .attempts =
+                                 (uint16_t)(t->ticket.attempts + !parcel_is_shared(t->parcel)),
+                             .cost_micro = t->cost_micro,
+                             .deduped_of = task_shared_of(t),
+                             .spare_s = task_leads(t) ? (int64_t)t->job.dedupe + 1 : 0};
     t->state = TASK_STORING;
     enum err e = parcel_store(t->parcel, t->host->sink, &l, on_stored, t);
     if (e != OK)
@@ -410,7 +442,7 @@ void task_found(struct task *t, struct span record)
     if (record_decode(&r, record) != OK || r.digest != t->digest ||
         !span_equal(r.nonce, buf_span(&t->nonce)) || event_decode(&e, r.event) != OK ||
         e.type != EVENT_COMPLETED) {
-        t->host->ready(t->host->ctx, t);
+        task_begin(t);
         return;
     }
     add_completed(t, &e);

@@ -72,8 +72,7 @@ static int by_batch(const struct pump_item *a, const struct pump_item *b)
     return strcmp(buf_str(&x->batch), buf_str(&y->batch));
 }
 
-// What trying again will hardly mend must be seen.
-static void tell_refused(const struct task_host *h, const char *what, enum err e)
+void task_tell_refused(const struct task_host *h, const char *what, enum err e)
 {
     if (e != OK && e != ERR_LOST && !err_retryable(e))
         log_error("the queue refuses", "what=%s code=" LOGQ " why=" LOGQ, what, err_text(e),
@@ -83,7 +82,7 @@ static void tell_refused(const struct task_host *h, const char *what, enum err e
 static void on_settled(void *ctx, enum err e, struct span marks)
 {
     struct task_host *h = ctx;
-    tell_refused(h, "settle", e);
+    task_tell_refused(h, "settle", e);
     if (e == ERR_LOST)
         lease_was_lost(h->lease);
     pump_answered(h->settles, e, marks);
@@ -140,7 +139,7 @@ const struct pump_ops task_settle_ops = {send_settles, by_batch, told_settle};
 static void on_marked(void *ctx, enum err e, struct span marks)
 {
     struct task_host *h = ctx;
-    tell_refused(h, "sent marks", e);
+    task_tell_refused(h, "sent marks", e);
     if (e == ERR_LOST)
         lease_was_lost(h->lease);
     pump_answered(h->marks, e, marks);

@@ -188,11 +188,12 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                  .ctx = w};
     w->host.settles = pump_new(w->loop, &task_settle_ops, &w->host, 500);
     w->host.marks = pump_new(w->loop, &task_mark_ops, &w->host, 500);
+    w->host.asks = pump_new(w->loop, &task_ask_ops, &w->host, QUEUE_MAX_ASKED);
     w->inbox =
         w->lease ? inbox_new(w->loop, w->queue, w->lease, o->catalogue, inbox_done, w) : NULL;
     w->held = held_new(w->queue, w->lease, &w->tasks);
     return w->held && w->storage && w->lease && w->gates && w->host.sink && w->host.settles &&
-           w->host.marks && w->inbox;
+           w->host.marks && w->host.asks && w->inbox;
 }
 
 static void on_grace(struct ev_loop *loop, ev_timer *t, int revents)
@@ -243,6 +244,7 @@ void worker_free(struct worker *w)
     storage_free(w->storage);
     pump_free(w->host.settles);
     pump_free(w->host.marks);
+    pump_free(w->host.asks);
     if (w->host.sink)
         w->host.sink->ops->free(w->host.sink);
     gates_free(w->gates);

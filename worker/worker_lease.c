@@ -39,6 +39,7 @@ static void lost(void *ctx)
     struct worker *w = ctx;
     log_warn("the lease was lost", "jobs=%u", tasks_count(&w->tasks));
     w->claiming = w->resend = false;
+    pump_lost(w->host.asks);
     pump_lost(w->host.marks);
     pump_lost(w->host.settles);
     tasks_each(&w->tasks, task_lost);

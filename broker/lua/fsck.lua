@@ -100,7 +100,38 @@ local function ledger_key(day)
   end
 end
 
+local function request_key(digest)
+  local request = P .. 'dd:' .. digest
+  local by = call('HGET', request, 'by')
+  if by and not is_led(by) then
+    problem('request ' .. digest .. ' is led by a job that is with no worker', function()
+      call('HDEL', request, 'by')
+      rouse(digest)
+    end)
+  end
+  if call('PTTL', request) == -1 then
+    problem('request ' .. digest .. ' would never be forgotten', function()
+      call('PEXPIRE', request, 3600000)
+    end)
+  end
+end
+
+local function leads_key(inc)
+  if call('ZSCORE', P .. 'leases', inc) then return end
+  problem('requests are led by worker ' .. inc .. ', which has no lease', function()
+    call('UNLINK', P .. 'dl:' .. inc)
+  end)
+end
+
+local function followers_key(digest)
+  if call('PTTL', P .. 'dw:' .. digest) ~= -1 then return end
+  problem('followers of request ' .. digest .. ' would never be forgotten', function()
+    call('PEXPIRE', P .. 'dw:' .. digest, 3600000)
+  end)
+end
+
 local KEYS_LIKE = {
+  ['dd:'] = request_key, ['dl:'] = leads_key, ['dw:'] = followers_key,
   ['a:'] = held('a:'), ['x:'] = held('x:'), ['r:'] = list_key, ['ur:'] = user_ring,
   ['b:'] = batch_key, ['d:'] = of_batch('d:'), ['bo:'] = operation, ['lg:'] = ledger_key,
 }
@@ -190,6 +221,19 @@ local function compare_queued(queued)
     end)
 end
 
+-- Of images that were fetched and are kept for identical requests.
+local function compare_spare()
+  if call('ZCARD', P .. 'spares') > 10000 then return end
+  local is, told = 0, tonumber(call('GET', P .. 'spare') or 0)
+  for _, spare in ipairs(call('ZRANGE', P .. 'spares', 0, -1)) do
+    is = is + tonumber(string.match(spare, '^%d+') or 0)
+  end
+  if is == told then return end
+  problem('bytes of spare images: ' .. int(is) .. ', counted ' .. int(told), function()
+    call('SET', P .. 'spare', int(is))
+  end)
+end
+
 local function index()
   local names = call('ZRANGE', P .. 'batches', 0, 999)
   local live, queued, ready = 0, 0, {}
@@ -215,6 +259,7 @@ local function index()
   compare_ready(ready)
   compare_live(live)
   compare_queued(queued)
+  compare_spare()
   return '0'
 end
 

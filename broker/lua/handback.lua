@@ -31,6 +31,7 @@ for i, v in ipairs(call('HMGET', key, unpack(ARGV, 2))) do
 end
 if #gone == 0 then return {1, 0} end
 call('HDEL', key, unpack(gone))
+end_leads(inc, gone)
 if #inbox > 0 then call('LPUSH', P .. 'inbox', unpack(inbox)) end
 for batch, lists in pairs(unsent) do back(batch, lists) end
 spend(inc, gone, all)

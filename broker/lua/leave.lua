@@ -6,6 +6,6 @@
 local inc = ARGV[1]
 local n = call('HLEN', P .. 'a:' .. inc) + call('HLEN', P .. 'x:' .. inc)
 if n > 0 then return {0, n} end
-call('DEL', P .. 'w:' .. inc, P .. 'a:' .. inc, P .. 'rv:' .. inc)
+call('DEL', P .. 'w:' .. inc, P .. 'a:' .. inc, P .. 'rv:' .. inc, P .. 'dl:' .. inc)
 call('ZREM', P .. 'leases', inc)
 return {1}

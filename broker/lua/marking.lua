@@ -72,6 +72,7 @@ local function account(e, inc, key, now)
   for batch, b in pairs(e.batches) do
     if #b.gone > 0 then
       call('HDEL', key, unpack(b.gone))
+      end_leads(inc, b.gone, forget_request)
       if b.left then unreserve(batch, inc, b.gone) end -- marked before, and not begun
     end
     if b.taken > 0 then call('HINCRBY', P .. 'b:' .. batch, 'reserved', b.taken) end

@@ -35,6 +35,7 @@ if #e.sent > 0 then
   call('HSET', P .. 'a:' .. mine, unpack(active))
   if #kept > 0 then call('HSET', P .. 'rv:' .. mine, unpack(kept)) end
   call('HDEL', key, unpack(gone))
+  end_leads(inc, gone, forget_request) -- nobody waits for hours for what others would make now
   call('ZADD', P .. 'leases', int(now + ARGV[3]), mine)
   call('ZADD', P .. 'ops', 1, op)
 end

@@ -41,7 +41,7 @@ call('HDEL', key, 'done_at', 'reopened') -- removals first: this works when memo
 set_states(batch, opened, to)
 if b[6] then call('INCRBY', P .. 'queued', b[7] or 0) end
 call('HSET', P .. 'rn:' .. batch, unpack(runs))
-call('HSET', key, 'run', run, 'reopened', last)
+call('HSET', key, 'run', run, 'reopened', last, 'reopened_at', int(now))
 for s, name in ipairs({'completed', 'failed', 'cancelled'}) do
   if count[s] > 0 then call('HINCRBY', key, name, -count[s]) end
 end

@@ -4,8 +4,9 @@
 -- ARGV  1 incarnation  2 number of this settle, rising  3 groups
 --       per group: batch, n; then n times: SEQ:SLOT, op, delay ms, ticket, figures, events k,
 --       and k events
---   op  C completed, F failed, X cancelled (terminal); R back to the queue after the delay, with
---       the new ticket; S the same, but into the standard lane; N noted: stays with the worker, with the new ticket, and is no longer sent
+--   op  C completed, F failed, B failed, and so would any job that asks for the same, X cancelled
+--       (terminal); R back to the queue after the delay, with the new ticket; S the same, but into
+--       the standard lane; N noted: stays with the worker, with the new ticket, and is no longer sent
 --   figures  cost i64 (millionths of USD), in_tokens u32, out_tokens u32, bytes u32, images u16,
 --       unknown u8, retries u8, calls u8, big-endian, then nothing, or the id of the call that cost
 --       it (8 bytes) and what the ledger says of it beside (see prelude.lua), or nothing; '' for none
@@ -16,11 +17,11 @@ local inc, number = ARGV[1], ARGV[2]
 local now = now_ms()
 if not alive(inc, now) then return {-1} end
 local me, key = P .. 'w:' .. inc, P .. 'a:' .. inc
-local old = call('HMGET', me, 'sset', 'marks')
+local old = call('HMGET', me, 'sset', 'marks', 'leads')
 if old[1] == number then return {1, old[2]} end
 if old[1] and tonumber(number) < tonumber(old[1]) then return {1, ''} end -- late: answered long ago
 
-local STATE = {C = 1, F = 2, X = 3}
+local STATE = {C = 1, F = 2, B = 2, X = 3}
 local NAME = {'completed', 'failed', 'cancelled'}
 local UNKNOWN = TYPE.unknown
 -- A job is the place of its first argument; the others stand behind it.
@@ -86,6 +87,37 @@ local function to_standard(batch, list)
   return name
 end
 
+-- What is kept of a request whose leader has ended: an image, or a refusal that others would get,
+-- too; nothing else.
+local MOST_EVENT = 8192 -- bytes
+
+local function keep_outcome(request, p)
+  local op, n = argv[p + OP], tonumber(argv[p + N_EVENTS])
+  local last = n > 0 and argv[p + EVENTS + n - 1] or ''
+  if op == 'C' then
+    call('HSET', request, 'state', 'done', 'ts', int(now))
+  elseif op == 'B' and #last > 0 and #last <= MOST_EVENT then
+    call('HSET', request, 'state', 'refused', 'ts', int(now), 'event', last)
+  else
+    forget_request(request)
+    return
+  end
+  call('PEXPIRE', request, call('HGET', request, 'within'))
+end
+
+local function give_up_leads(ours)
+  local fields, at = {}, {}
+  for k = 1, ours.n do
+    local p = ours.at[k]
+    if ours.over[k] or argv[p + OP] ~= 'N' then
+      fields[#fields + 1] = argv[p + FIELD]
+      at[#at + 1] = p
+    end
+  end
+  if #fields == 0 then return end
+  end_leads(inc, fields, function(request, i) keep_outcome(request, at[i]) end)
+end
+
 -- Where jobs that have not ended go: noted ones back to the worker, others to wait or be claimed.
 local function keep_on(batch, notes, ready, due, late)
   if #notes > 0 then call('HSET', key, unpack(notes)) end
@@ -105,6 +137,7 @@ end
 
 local function group(batch, jobs)
   local ours = admit(batch, jobs)
+  if old[3] then give_up_leads(ours) end
   local uses, events, notes, ready, due, late = {}, {}, {}, {}, {}, {}
   local indexes, to, ended, count, n_events = {}, {}, 0, {0, 0, 0}, 0
   for k = 1, ours.n do

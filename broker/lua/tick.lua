@@ -70,6 +70,7 @@ local function reap()
   end
   if #fields > 0 then
     call('HDEL', to, unpack(fields))
+    end_leads(inc, fields)
     spend(inc, fields, all)
   end
   call('HDEL', P .. 'w:' .. inc, 'seen')
@@ -85,7 +86,7 @@ local function reap()
     if op then forget(op, inc) end
     call('PEXPIRE', P .. 'w:' .. inc, 3600000) -- what it settled last is asked for by orphan.lua
     call('ZREM', P .. 'leases', inc)
-    call('DEL', P .. 'rv:' .. inc)
+    call('DEL', P .. 'rv:' .. inc, P .. 'dl:' .. inc)
   end
   return #fields
 end
@@ -105,6 +106,7 @@ local function purge()
     call('UNLINK', P .. 'o:' .. name)
     call('DECRBY', P .. 'stored', size)
   end
+  drop_spares(call('ZRANGEBYSCORE', P .. 'spares', 0, now, 'LIMIT', 0, 100))
   return gone
 end
 
@@ -155,7 +157,17 @@ local function trim_ledger()
   return #gone
 end
 
+-- Followers of requests that had more of them than one call may wake.
+local function wake_followers()
+  local before = woken
+  for _ = 1, math.min(20, call('LLEN', P .. 'wakes')) do
+    if woken < MOST_WOKEN then rouse(call('LPOP', P .. 'wakes')) end
+  end
+  return woken - before
+end
+
 local promoted, reaped = promote(), reap()
+promoted = promoted + wake_followers()
 local cancelled = 0
 local batch = call('ZRANGE', P .. 'cancelling', 0, 0)[1]
 if batch then cancelled = cancel_some(batch, most, now) end

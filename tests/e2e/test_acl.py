@@ -91,6 +91,28 @@ def weather_and_lost_workers():
         f.nothing_denied()
 
 
+def sharing():
+    """Identical requests: of one that is under way, whose worker is lost, and of one fetched."""
+    with Guarded() as f:
+        f.emulator("--latency", "100s")
+        f.redis()
+        first = f.as_("worker").worker("--concurrency", "2", "--lease", "2")
+        same = f.prompts(5, "the same%.0s")
+        batch = f.as_("client").genfarm("submit", same, "--dedupe").stdout.strip()
+        farm.until(lambda: f.cli("HGET", Q + "b:" + batch, "open") == "5" and
+                   f.cli("ZCARD", Q + "d:" + batch) == "4")
+        first.kill()
+        f.emulator("--latency", "5ms")
+        f.as_("worker").worker("--concurrency", "2", "--lease", "2")
+        f.as_("client").genfarm("collect", batch, "-o", f.path("out"))
+        farm.until(lambda: f.cli("GET", Q + "stored") == "0")
+        again = f.genfarm("submit", same, "--dedupe").stdout.strip()
+        assert all("deduped_of" in e for e in check_events(events_of(f, again), 5))
+        assert len(f.requests()) == 1, len(f.requests())
+        f.as_("operator").genfarm("fsck", "--repair")
+        f.nothing_denied()
+
+
 def steering():
     with Guarded() as f:
         f.emulator("--latency", "5ms")
@@ -244,6 +266,6 @@ def rights_that_are_taken_away():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([the_main_scenario, weather_and_lost_workers, steering,
+    sys.exit(farm.main([the_main_scenario, weather_and_lost_workers, sharing, steering,
                         everybody_may_ask_the_doctor, nobody_does_more, who_lacks_a_right_is_told,
                         rights_that_are_taken_away]))

@@ -38,6 +38,12 @@ DAMAGES = [
     ("call('RPUSH', P .. 'r:' .. list, call('LINDEX', P .. 'r:' .. list, 0)) "
      "call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), 1)",
      "in 2 places", False),
+    ("call('HSET', P .. 'dd:x', 'by', 'ghost 1:1') call('PEXPIRE', P .. 'dd:x', 99999)",
+     "led by a job that is with no worker", True),
+    ("call('HSET', P .. 'dd:x', 'batch', 'b')", "would never be forgotten", True),
+    ("call('SADD', P .. 'dw:x', 'member')", "would never be forgotten", True),
+    ("call('HSET', P .. 'dl:ghost', '1:1', 'x')", "which has no lease", True),
+    ("call('SET', P .. 'spare', 5)", "bytes of spare images", True),
     ("call('HDEL', P .. 'in:b', 3)", "inputs: 9, counted 10", False),
     ("call('XDEL', P .. 'ev:b', '1-0')", "events: 0, counted 1", False),
 ]

@@ -267,16 +267,17 @@ struct marks farm_settle_as(struct farm *f, struct hand *h, uint64_t number, siz
 
 static void write_event(struct buf *out, enum queue_op op, const struct held *job)
 {
-    struct event e = {.type = op == QUEUE_COMPLETED ? EVENT_COMPLETED
-                              : op == QUEUE_FAILED  ? EVENT_FAILED
-                                                    : EVENT_CANCELLED,
+    struct event e = {.type = op == QUEUE_COMPLETED                       ? EVENT_COMPLETED
+                              : op == QUEUE_FAILED || op == QUEUE_REFUSED ? EVENT_FAILED
+                                                                          : EVENT_CANCELLED,
                       .run = job->ticket.run,
                       .index = job->ticket.index,
                       .ts_ms = 1,
                       .id = span_of(job->id),
                       .attempts = 1,
                       .model = SPAN("m"),
-                      .code = op == QUEUE_FAILED ? CODE_SAFETY : CODE_OK};
+                      .code =
+                          op == QUEUE_FAILED || op == QUEUE_REFUSED ? CODE_SAFETY : CODE_OK};
     out->max = 65536;
     event_encode(out, &e);
     assert_int_equal(out->err, OK);
@@ -287,7 +288,7 @@ static struct marks settle(struct farm *f, struct hand *h, enum queue_op op, int
 {
     struct queue_settle *s = calloc(n + 1, sizeof *s);
     struct buf *events = calloc(n + 1, sizeof *events);
-    bool terminal = op == QUEUE_COMPLETED || op == QUEUE_FAILED || op == QUEUE_CANCELLED;
+    bool terminal = strchr("CFBX", op) != NULL;
     for (size_t i = 0; i < n; i++) {
         s[i] = (struct queue_settle){.batch = span_of(jobs[i].batch),
                                      .field = jobs[i].field,

@@ -66,15 +66,16 @@ static void images_are_refused(void **state)
         farm_wait(f, blob_push(f->queue, temps[0], SPAN("chunk"), told_value, &t), &t).err,
         ERR_FULL);
     t = (struct told){0};
-    enum err e = blob_keep(f->queue, SPAN("b/0"), SPAN("record"), 60, 10, 1, temps, kept, &t);
+    enum err e =
+        blob_keep(f->queue, SPAN("b/0"), SPAN("record"), 60, 10, 0, 1, temps, kept, &t);
     assert_int_equal(farm_wait(f, e, &t).err, ERR_FULL);
     redis_server_do(f->server, "CONFIG SET maxmemory 0");
     t = (struct told){0};
-    e = blob_keep(f->queue, SPAN("b/0"), SPAN("record"), 60, 10, 1, temps, kept, &t);
+    e = blob_keep(f->queue, SPAN("b/0"), SPAN("record"), 60, 10, 0, 1, temps, kept, &t);
     assert_int_equal(farm_wait(f, e, &t).err, OK);
     assert_int_equal(t.value, 0); // ours
     t = (struct told){0};
-    e = blob_keep(f->queue, SPAN("b/0"), SPAN("another"), 60, 10, 0, NULL, kept, &t);
+    e = blob_keep(f->queue, SPAN("b/0"), SPAN("another"), 60, 10, 0, 0, NULL, kept, &t);
     assert_int_equal(farm_wait(f, e, &t).err, OK);
     assert_int_equal(t.value, 6); // "record" was there first
     redis_server_do(f->server, "CONFIG SET maxmemory 1");
