@@ -12,7 +12,8 @@ class Calm:
         self.storm, self.farm = storm, storm.farm
 
     def until(self, what, words):
-        end = time.monotonic() + PATIENCE
+        """A long storm leaves much to be done."""
+        end = time.monotonic() + PATIENCE + self.storm.plan.seconds
         while not what():
             if time.monotonic() > end:
                 raise AssertionError("after the storm, in vain: %s" % words)
