@@ -128,12 +128,13 @@ int cmd_inputs(struct cmd *c, struct inputs **out)
 {
     struct buf complaints = {.max = MAX_COMPLAINTS};
     struct inputs *in = inputs_new(&c->defaults, (uint32_t)c->count);
-    enum err e = in ? OK : ERR_NOMEM, first = OK;
+    enum err e = in ? OK : ERR_NOMEM; // the first one
     for (size_t i = 0; in && i < c->words.n; i++) {
-        e = inputs_read(in, c->words.at[i], c->format, &complaints);
-        first = first == OK ? e : first;
+        enum err now = inputs_read(in, c->words.at[i], c->format, &complaints);
+        e = e == OK ? now : e;
     }
-    e = in && first == OK ? inputs_finish(in, &complaints) : in ? first : ERR_NOMEM;
+    if (e == OK)
+        e = inputs_finish(in, &complaints);
     int status = judge(c, in, e, &complaints);
     buf_free(&complaints);
     if (status != 0)

@@ -16,7 +16,7 @@
 #include "common/file.h"
 
 #define MAX_PATH 4096
-#define DRAIN_S  70.0 // the worker's grace and some
+#define DRAIN_S  70 // the worker's grace and some
 
 struct run {
     struct cmd *cmd;
@@ -166,7 +166,7 @@ static void drain(struct run *r)
     bool never = false;
     session_go_on(r->session);
     farm_drain(r->farm);
-    for (double left = DRAIN_S; left > 0 && farm_running(r->farm); left -= 0.05)
+    for (int left = DRAIN_S * 20; left > 0 && farm_running(r->farm); left--)
         if (session_wait_for(r->session, &never, 0.05) == ERR_CANCELLED)
             return; // Ctrl-C once more
 }

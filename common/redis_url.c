@@ -109,7 +109,7 @@ static enum err read_host(struct span s, struct redis_url *u, struct buf *why)
 {
     uint64_t port = u->kind == REDIS_SENTINEL ? SENTINEL_PORT : DEFAULT_PORT;
     bool found = false;
-    struct span host = s;
+    struct span host;
     if (s.len && s.ptr[0] == '[') { // an IPv6 address
         s.ptr++, s.len--;
         host = cut(&s, ']', &found);
