@@ -1,0 +1,120 @@
+// collect_batch.c - what is known of a batch before its events are read: its counters, its
+// inputs. See collect.h.
+#include "broker/job.h"
+#include "client/collect.h"
+#include "client/output.h"
+#include "client/patience.h"
+#include "client/session.h"
+
+#define READ 500 // inputs at once
+
+struct status_call {
+    bool done;
+    enum err err;
+    struct collect_batch *to;
+};
+
+static void on_status(void *ctx, enum err e, const struct queue_batch *b)
+{
+    struct status_call *c = ctx;
+    c->done = true;
+    c->err = e;
+    if (e != OK)
+        return;
+    *c->to = (struct collect_batch){.options = {.max = 1u << 20},
+                                    .user = {.max = JOB_MAX_NAME},
+                                    .total = b->total >= 0 ? b->total : b->in,
+                                    .in = b->in,
+                                    .open = b->open,
+                                    .completed = b->completed,
+                                    .failed = b->failed,
+                                    .cancelled = b->cancelled,
+                                    .cost_micro = b->cost_micro,
+                                    .possible_double_bill = b->possible_double_bill,
+                                    .calls = b->calls,
+                                    .budget_micro = b->budget_micro,
+                                    .reserved_micro = b->reserved_micro,
+                                    .spent_micro = b->spent_micro,
+                                    .created_ms = b->created_ms,
+                                    .done_ms = b->done_ms,
+                                    .last_event = b->last_event,
+                                    .sealed = b->sealed,
+                                    .paused = b->paused,
+                                    .cancelling = b->cancelling};
+    buf_add(&c->to->options, b->options);
+    buf_add(&c->to->user, b->user);
+}
+
+enum err collect_status(struct session *s, struct span batch, struct collect_batch *b)
+{
+    struct patience p = {.session = s};
+    for (;;) {
+        struct status_call c = {.to = b};
+        enum err e = queue_status(session_queue(s), batch, on_status, &c);
+        e = session_finish(s, e, &c.done, &c.err);
+        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
+            return e;
+    }
+}
+
+void collect_explain(enum err e, struct span batch, struct buf *why)
+{
+    if (e == ERR_MISSING)
+        buf_addf(why, "there is no batch %.*s in this queue (or it has expired)",
+                 (int)batch.len, batch.ptr);
+    else if (e == ERR_FORMAT)
+        buf_addf(why, "what the server keeps of batch %.*s is malformed; see genfarm fsck",
+                 (int)batch.len, batch.ptr);
+}
+
+void collect_batch_free(struct collect_batch *b)
+{
+    buf_free(&b->options);
+    buf_free(&b->user);
+}
+
+struct inputs_call {
+    bool done;
+    enum err err;
+    struct output *output;
+    const uint32_t *indexes;
+};
+
+static void on_inputs(void *ctx, enum err e, const struct span *inputs, size_t n)
+{
+    struct inputs_call *c = ctx;
+    struct span id, map;
+    c->done = true;
+    for (size_t i = 0; e == OK && i < n; i++)
+        if (inputs[i].len && job_input_read(inputs[i], &id, &map) == OK)
+            e = output_input(c->output, c->indexes[i], map);
+    c->err = e;
+}
+
+static enum err some_inputs(struct session *s, struct span batch, struct output *o, size_t n,
+                            const uint32_t *indexes)
+{
+    struct patience p = {.session = s};
+    for (;;) {
+        struct inputs_call c = {.output = o, .indexes = indexes};
+        enum err e = queue_inputs(session_queue(s), batch, n, indexes, on_inputs, &c);
+        e = session_finish(s, e, &c.done, &c.err);
+        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
+            return e;
+    }
+}
+
+enum err collect_inputs(struct session *s, struct span batch, struct output *o)
+{
+    uint32_t indexes[READ], total = output_counts(o).total, next = 0;
+    enum err e = OK;
+    while (e == OK && next < total) {
+        size_t n = 0;
+        for (; next < total && n < READ; next++)
+            if (!output_has_input(o, next))
+                indexes[n++] = next;
+        if (n > 0)
+            e = some_inputs(s, batch, o, n, indexes);
+    }
+    return e;
+}
