@@ -229,9 +229,9 @@ enum err job_member_text(struct job *j, const struct job_member *m, struct span 
             return OK;
         return wrong(why, m, "must be high, normal or low", ERR_FORMAT);
     case MEMBER_LANE:
-        if (job_lane_parse(s, &j->lane) == OK && j->lane != JOB_BATCH)
+        if (job_lane_parse(s, &j->lane) == OK)
             return OK;
-        return wrong(why, m, "must be standard, flex or priority", ERR_FORMAT);
+        return wrong(why, m, "must be standard, flex, priority or batch", ERR_FORMAT);
     case MEMBER_UNKNOWN:
         if (set_unknown(j, s) == OK)
             return OK;

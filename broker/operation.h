@@ -14,7 +14,7 @@
 struct operation_new {
     struct span inc; // of the worker that has claimed the jobs
     struct span op;  // its id
-    struct span batch, model;
+    struct span batch, model, project;
     int64_t lease_ms, keep_ms; // keep: how long its end is hoped for
     unsigned most;             // operations there may be in the queue
     size_t n;
@@ -32,14 +32,16 @@ struct operation { // spans valid for the time of the callback
     struct span op, inc;
     struct span state; // "new": nothing was made of it; "making": it may have been; "running"
     struct span name, file; // at the provider; may be empty
-    struct span batch, model;
+    struct span batch, model, project;
     int64_t created_ms, until_ms, made_ms; // server time; made 0: not known to be
     int64_t jobs;                          // it had at first
 };
 // o NULL: there is none that nobody has.
 typedef void operation_taken_done(void *ctx, enum err e, const struct operation *o);
-MUST_USE enum err operation_take(struct queue *q, struct span inc, int64_t lease_ms,
-                                 operation_taken_done *done, void *ctx);
+// Of one of these projects, whose keys it needs.
+MUST_USE enum err operation_take(struct queue *q, struct span inc, int64_t lease_ms, size_t n,
+                                 const struct span *projects, operation_taken_done *done,
+                                 void *ctx);
 
 // Writes down how far it is: "state", "name", "file"; "made" is set to the server's time.
 // value: that time, ms.

@@ -24,7 +24,7 @@ enum err operation_begin(struct queue *q, const struct operation_new *o,
 {
     if (o->n < 1 || o->n > QUEUE_MAX_JOBS)
         return ERR_RANGE;
-    struct args *a = script_args(q, 7 + 2 * o->n, (3 + o->n * 3) * ARGS_INT);
+    struct args *a = script_args(q, 8 + 2 * o->n, (3 + o->n * 3) * ARGS_INT);
     args_add(a, o->inc);
     args_add(a, o->op);
     args_int(a, o->lease_ms);
@@ -32,6 +32,7 @@ enum err operation_begin(struct queue *q, const struct operation_new *o,
     args_uint(a, o->most);
     args_add(a, o->batch);
     args_add(a, o->model);
+    args_add(a, o->project);
     for (size_t i = 0; i < o->n; i++) {
         args_field(a, &o->fields[i]);
         args_int(a, o->worst[i]);
@@ -41,18 +42,19 @@ enum err operation_begin(struct queue *q, const struct operation_new *o,
         &(struct queue_call){.read = read_begun, .done.begun = done, .ctx = ctx, .n = o->n});
 }
 
-// {1, operation, incarnation, state, name, file, batch, model, created, until, made, jobs}
+// {1, operation, incarnation, state, name, file, batch, model, project, created, until, made,
+// jobs}
 static enum err read_operation(const redisReply *r, struct operation *o)
 {
     struct span *const texts[] = {&o->op,   &o->inc,   &o->state, &o->name,
-                                  &o->file, &o->batch, &o->model};
+                                  &o->file, &o->batch, &o->model, &o->project};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!reply_str(reply_at(r, i + 1), texts[i]))
             return ERR_FORMAT;
-    o->created_ms = reply_int_or_zero(reply_at(r, 8));
-    o->until_ms = reply_int_or_zero(reply_at(r, 9));
-    o->made_ms = reply_int_or_zero(reply_at(r, 10));
-    o->jobs = reply_int_or_zero(reply_at(r, 11));
+    o->created_ms = reply_int_or_zero(reply_at(r, 9));
+    o->until_ms = reply_int_or_zero(reply_at(r, 10));
+    o->made_ms = reply_int_or_zero(reply_at(r, 11));
+    o->jobs = reply_int_or_zero(reply_at(r, 12));
     return o->op.len && o->inc.len ? OK : ERR_FORMAT;
 }
 
@@ -68,12 +70,14 @@ static void read_taken(const struct queue_call *c, enum err e, const redisReply 
     c->done.taken(c->ctx, e, e == OK && there ? &o : NULL);
 }
 
-enum err operation_take(struct queue *q, struct span inc, int64_t lease_ms,
-                        operation_taken_done *done, void *ctx)
+enum err operation_take(struct queue *q, struct span inc, int64_t lease_ms, size_t n,
+                        const struct span *projects, operation_taken_done *done, void *ctx)
 {
-    struct args *a = script_args(q, 2, ARGS_INT);
+    struct args *a = script_args(q, 2 + n, ARGS_INT);
     args_add(a, inc);
     args_int(a, lease_ms);
+    for (size_t i = 0; i < n; i++)
+        args_add(a, projects[i]);
     return call_script(
         q, SCRIPT_OP_TAKE, a,
         &(struct queue_call){.read = read_taken, .done.taken = done, .ctx = ctx});

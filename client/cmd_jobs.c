@@ -14,11 +14,12 @@
 
 // In the order of cmd_options.c's job options; the user is the batch's, not a job's.
 static const char *const members[] = {
-    "model",    "aspect_ratio", "image_size",   "negative", "seed",     "temperature", "user",
-    "priority", "lane",         "max_attempts", "timeout",  "deadline", "dedupe"};
+    "model",       "aspect_ratio", "image_size",     "negative", "seed",
+    "temperature", "user",         "priority",       "lane",     "max_attempts",
+    "timeout",     "deadline",     "batch_deadline", "dedupe"};
 #define N_MEMBERS        (sizeof members / sizeof *members)
 #define USER             6
-#define DEDUPE           12
+#define DEDUPE           13
 #define DEDUPE_BY_ITSELF "1d" // what --dedupe means without a time
 
 static struct span user_of(const struct cmd *c)

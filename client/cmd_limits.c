@@ -103,7 +103,7 @@ static enum err show(struct limits *l)
 
 static enum err show_all(struct limits *l)
 {
-    static const char *const lanes[] = {"standard", "flex", "priority"};
+    static const char *const lanes[] = {"standard", "flex", "priority", "batch"};
     const struct model *m;
     enum err e = OK;
     for (size_t i = 0; e == OK && (m = catalogue_at(l->cmd->catalogue, i)); i++)

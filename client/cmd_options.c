@@ -55,10 +55,13 @@ static void job_options(struct builder *b, struct cmd *c)
         {"temperature", "T", "0 to 2"},
         {"user", "ID", "on whose behalf; users share the farm fairly"},
         {"priority", "P", "high, normal or low"},
-        {"lane", "LANE", "standard, flex (cheaper, slower) or priority"},
+        {"lane", "LANE",
+         "standard, flex (cheaper, slower), priority, or batch (half the price, within a day)"},
         {"max-attempts", "N", "calls that may fail before a job does (5)"},
         {"timeout", "SECONDS", "for one call (180; 600 at 4K)"},
         {"deadline", "SECONDS", "for a job in all, from its submission (none)"},
+        {"batch-deadline", "TIME",
+         "of lane batch: after so long what is missing goes standard (never)"},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ADD(b, {all[i][0], 0, OPT_STR, &c->texts[i], all[i][1], NULL,

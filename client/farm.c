@@ -56,12 +56,10 @@ static void start_worker(struct farm *f, unsigned i)
     snprintf(sink, sizeof sink, "dir:%s", o->sink);
     const char *const fixed[] = {"genfarm-worker", "--queue",  o->queue, "--sink", sink,
                                  "--concurrency",  concurrency};
-    const char *const more[][2] = {{"--limit", o->limit},
-                                   {"--api-key-file", o->key_file},
-                                   {"--projects", o->projects},
-                                   {"--gemini-base-url", o->base_url},
-                                   {"--catalogue", o->catalogue},
-                                   {"--verify", o->verify}};
+    const char *const more[][2] = {
+        {"--limit", o->limit},         {"--api-key-file", o->key_file},
+        {"--projects", o->projects},   {"--gemini-base-url", o->base_url},
+        {"--catalogue", o->catalogue}, {"--verify", o->verify}};
     char *argv[sizeof fixed / sizeof *fixed + 11];
     size_t n = 0;
     for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++)

@@ -60,6 +60,7 @@ static void put_settings(struct json_object *o, const struct job *j)
         json_put_int(o, "max_attempts", j->max_attempts);
     put_number(o, "timeout", j->timeout);
     put_number(o, "deadline", j->deadline);
+    put_number(o, "batch_deadline", j->batch_deadline);
     put_number(o, "dedupe", j->dedupe);
     if (j->fail_unknown)
         json_put_cstr(o, "on_unknown", "fail");

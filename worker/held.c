@@ -24,6 +24,11 @@ struct held *held_new(struct queue *q, struct lease *l, struct tasks *t)
     return h;
 }
 
+bool held_idle(const struct held *h)
+{
+    return !h->listing && !h->asking;
+}
+
 void held_free(struct held *h)
 {
     free(h);

@@ -15,7 +15,8 @@ struct held;
 struct lease;
 
 struct held *held_new(struct queue *q, struct lease *l, struct tasks *t); // NULL: no memory
-void held_free(struct held *h);                                           // NULL is fine
+bool held_idle(const struct held *h); // no request is under way: it may be freed
+void held_free(struct held *h);       // NULL is fine
 // Jobs of these batches were cancelled of late.
 void held_cancelled(struct held *h, const struct span *batches, size_t n);
 // The server holds `active` jobs. Not to be called while things of the inbox are in hand, for

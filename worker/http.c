@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/clock.h"
+#include "common/text.h"
 
 #define SENT      16384      // bytes, of curl's buffer for what a call sends
 #define RECEIVED  (16 << 20) // of its buffers for what comes, all calls together
@@ -28,6 +30,9 @@ struct http_call {
     struct http_hooks hooks;
     void *ctx;
     struct span body; // what is left of it
+    bool from_file;
+    int fd;
+    uint64_t at, size; // of the file: sent, and in all
     bool sent;
     enum err data_err;
     int64_t began_us;
@@ -164,9 +169,23 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *o
 // --- One call
 // ------------------------------------------------------------------------------------
 
+static size_t read_file(struct http_call *c, char *to, size_t room)
+{
+    uint64_t left = c->size - c->at;
+    ssize_t n = left == 0 ? 0 : pread(c->fd, to, left < room ? left : room, (off_t)c->at);
+    if (n < 0 || (n == 0 && left > 0))
+        return CURL_READFUNC_ABORT;
+    c->at += (uint64_t)n;
+    return (size_t)n;
+}
+
 static size_t on_read(char *to, size_t size, size_t n, void *ctx)
 {
     struct http_call *c = ctx;
+    if (c->from_file) {
+        c->sent = true;
+        return read_file(c, to, size * n);
+    }
     size_t k = size * n < c->body.len ? size * n : c->body.len;
     c->sent = true;
     memcpy(to, c->body.ptr, k);
@@ -191,6 +210,20 @@ static size_t on_write(char *bytes, size_t size, size_t n, void *ctx)
     return c->data_err == OK ? size * n : (size * n == 0 ? 1 : 0);
 }
 
+// "Name: value\r\n"; the status line has no colon before a blank.
+static size_t on_header(char *bytes, size_t size, size_t n, void *ctx)
+{
+    struct http_call *c = ctx;
+    struct span line = text_trim((struct span){bytes, size * n});
+    const char *colon = line.len ? memchr(line.ptr, ':', line.len) : NULL;
+    if (colon) {
+        size_t k = (size_t)(colon - line.ptr);
+        c->hooks.header(c->ctx, (struct span){line.ptr, k},
+                        text_trim((struct span){colon + 1, line.len - k - 1}));
+    }
+    return size * n;
+}
+
 static bool set_headers(struct http_call *c, const struct http_request *r)
 {
     for (size_t i = 0; r->headers[i]; i++) {
@@ -210,6 +243,23 @@ static long receive_buffer(unsigned calls)
     return share < 16384 ? 16384 : share > 65536 ? 65536 : share;
 }
 
+static void set_body(struct http_call *c, const struct http_request *r)
+{
+    CURL *e = c->easy;
+    curl_off_t size = r->from_file ? (curl_off_t)r->size : (curl_off_t)r->body.len;
+    if (r->method) {
+        curl_easy_setopt(e, CURLOPT_HTTPGET, 1L);
+        curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method);
+        return;
+    }
+    curl_easy_setopt(e, CURLOPT_POST, 1L);
+    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, size);
+    curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
+    curl_easy_setopt(e, CURLOPT_READDATA, c);
+    curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
+    curl_easy_setopt(e, CURLOPT_SEEKDATA, c);
+}
+
 static void set_options(struct http_call *c, const struct http_request *r)
 {
     const struct http_options *o = &c->http->options;
@@ -217,12 +267,11 @@ static void set_options(struct http_call *c, const struct http_request *r)
     curl_easy_setopt(e, CURLOPT_URL, r->url);
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_POST, 1L);
-    curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.len);
-    curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read);
-    curl_easy_setopt(e, CURLOPT_READDATA, c);
-    curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
-    curl_easy_setopt(e, CURLOPT_SEEKDATA, c);
+    set_body(c, r);
+    if (c->hooks.header) {
+        curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+        curl_easy_setopt(e, CURLOPT_HEADERDATA, c);
+    }
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_write);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, c);
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, c->headers);
@@ -254,6 +303,9 @@ enum err http_post(struct http *h, const struct http_request *r, const struct ht
                             .hooks = *hooks,
                             .ctx = ctx,
                             .body = r->body,
+                            .from_file = r->from_file,
+                            .fd = r->fd,
+                            .size = r->size,
                             .began_us = clock_boot_us()};
     if (!c->easy || !set_headers(c, r)) {
         call_free(c);
@@ -272,6 +324,11 @@ void http_cancel(struct http_call *c)
 {
     curl_multi_remove_handle(c->http->multi, c->easy);
     call_free(c);
+}
+
+void http_pause(struct http_call *c, bool pause)
+{
+    curl_easy_pause(c->easy, pause ? CURLPAUSE_RECV : CURLPAUSE_CONT);
 }
 
 bool http_sent(const struct http_call *c)

@@ -43,15 +43,22 @@ struct http_hooks {
     // The body as it arrives. Not OK ends the call with that error.
     enum err (*data)(void *ctx, long status, const char *bytes, size_t n);
     void (*done)(void *ctx, const struct http_end *end); // once, never from inside http_post()
+    void (*header)(void *ctx, struct span name, struct span value); // of the answer; or NULL
 };
 struct http_request {
     const char *url;
     const char *const *headers; // "Name: value", ended by NULL
     struct span body;           // owned by the caller until the end
     double timeout;             // seconds in all
+    const char *method;         // NULL: POST; "GET" and "DELETE" have no body
+    bool from_file;             // the body is not `body`, but the first bytes of a file
+    int fd;                     // the file; open until the end
+    uint64_t size;              // how many of them
 };
 MUST_USE enum err http_post(struct http *h, const struct http_request *r,
                             const struct http_hooks *hooks, void *ctx, struct http_call **out);
-void http_cancel(struct http_call *c);     // cuts the connection; done() is not called
+void http_cancel(struct http_call *c); // cuts the connection; done() is not called
+// No data() until it goes on; what has come already may still be told.
+void http_pause(struct http_call *c, bool pause);
 bool http_sent(const struct http_call *c); // as http_end's
 #endif

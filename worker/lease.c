@@ -22,6 +22,7 @@ struct lease {
     int64_t ends_us;  // the local end of the lease
     bool under_way;
     ev_timer timer;
+    bool given;              // held from the beginning
     void (*left)(void *ctx); // only while LEASE_LEFT
     void *left_ctx;
 };
@@ -161,7 +162,20 @@ struct lease *lease_new(struct ev_loop *loop, struct queue *q, const struct leas
     l->hooks = *h;
     ev_init(&l->timer, on_timer);
     l->timer.data = l;
+    if (o->held.len && o->held.len < sizeof l->inc) {
+        memcpy(l->inc, o->held.ptr, o->held.len);
+        l->given = true;
+        l->state = LEASE_HELD;
+        l->asked_us = o->asked_us;
+        prolong(l);
+        again(l, l->options.seconds / 3);
+    }
     return l;
+}
+
+bool lease_idle(const struct lease *l)
+{
+    return !l->under_way;
 }
 
 void lease_free(struct lease *l)
@@ -196,9 +210,12 @@ void lease_was_lost(struct lease *l)
 {
     if (l->state != LEASE_HELD)
         return;
-    l->state = LEASE_NONE;
+    l->state = l->given ? LEASE_LEFT : LEASE_NONE;
     l->hooks.lost(l->hooks.ctx);
-    again(l, 0.);
+    if (l->given)
+        ev_timer_stop(l->loop, &l->timer);
+    else
+        again(l, 0.);
 }
 
 static void on_left(void *ctx, enum err e, int64_t value)

@@ -30,10 +30,15 @@ struct lease_options {
     const struct queue_fact *facts; // of the worker; borrowed
     size_t n_facts;
     const char *host; // for the incarnation's name: HOST:PID:RANDOM
+    // Not empty: this lease, which was given by a request sent at `asked_us` (CLOCK_BOOTTIME),
+    // is held already. When it is lost there is no other, and it must not be left.
+    struct span held;
+    int64_t asked_us;
 };
 
 struct lease *lease_new(struct ev_loop *loop, struct queue *q, const struct lease_options *o,
                         const struct lease_hooks *h);
+bool lease_idle(const struct lease *l);  // no request is under way: it may be freed
 void lease_free(struct lease *l);        // NULL is fine
 void lease_connected(struct lease *l);   // the connection is up: registers, or renews at once
 bool lease_holds(const struct lease *l); // read right before each send

@@ -146,7 +146,9 @@ static enum err make_workers(struct program *p)
                                    .verify = s->check,
                                    .catalogue = p->catalogue,
                                    .sink_name = s->sink,
-                                   .ledger = (int64_t)s->ledger};
+                                   .ledger = (int64_t)s->ledger,
+                                   .max_batches = (unsigned)s->max_batches,
+                                   .batch_bytes = s->batch_bytes};
         if (!worker_new(p->loop, &o, &parts))
             return ERR_NOMEM;
     }

@@ -14,6 +14,7 @@
 struct keyring;
 struct provider;
 struct provider_call; // one call in flight
+struct remote_ops;
 struct spool;
 
 // What may be done about an answer that is no image.
@@ -59,6 +60,7 @@ struct provider_ops {
     // No callback follows. True: a byte of it had left, so that it may be billed.
     bool (*cancel)(struct provider *p, struct provider_call *c);
     void (*free)(struct provider *p);
+    const struct remote_ops *remote; // its batches, see remote.h; NULL: it has none
 };
 struct provider { // first member of every provider
     const struct provider_ops *ops;

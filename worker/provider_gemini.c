@@ -5,38 +5,25 @@
 #include <string.h>
 
 #include "broker/request.h"
-#include "common/json.h"
 #include "common/log.h"
 #include "common/secret.h"
 #include "common/text.h"
 #include "worker/answer.h"
-#include "worker/http.h"
 #include "worker/judge.h"
 #include "worker/keyring.h"
-#include "worker/provider.h"
-#include "worker/spool.h"
+#include "worker/provider_gemini_private.h"
 
 #define CONNECT_S   15.0
 #define IDLE_S      150.0
-#define REDACTED    5              // texts of a result
 #define MAX_MEMORY  (256ull << 20) // bytes of answers that find no room on the disk
 #define MAX_REFUSAL 65536u         // bytes kept of an answer that is no 200
-
-struct gemini {
-    struct provider base;
-    struct http *http;
-    char *base_url, *spool_dir, *origin;
-    struct spool_place spools;
-    char *ca_file;
-};
 
 struct provider_call {
     struct gemini *gemini;
     struct http_call *http;
-    struct keyring *keys;
-    size_t key; // the one of `keys` it is made with
     struct answer *answer;
-    struct buf body, refusal, message, clean[REDACTED];
+    struct buf body;
+    struct gemini_words words;
     provider_done *done;
     void *ctx;
 };
@@ -45,10 +32,7 @@ static void call_free(struct provider_call *c)
 {
     answer_free(c->answer);
     buf_free(&c->body);
-    buf_free(&c->refusal);
-    buf_free(&c->message);
-    for (size_t i = 0; i < REDACTED; i++)
-        buf_free(&c->clean[i]);
+    gemini_words_free(&c->words);
     free(c);
 }
 
@@ -60,9 +44,23 @@ static enum err on_data(void *ctx, long status, const char *bytes, size_t n)
     struct provider_call *c = ctx;
     if (status == 200)
         return answer_feed(c->answer, bytes, n);
-    size_t room = MAX_REFUSAL - c->refusal.len;
-    buf_add(&c->refusal, (struct span){bytes, n < room ? n : room});
+    gemini_refusal(&c->words, bytes, n);
     return OK;
+}
+
+void gemini_refusal(struct gemini_words *w, const char *bytes, size_t n)
+{
+    w->refusal.max = MAX_REFUSAL;
+    size_t room = MAX_REFUSAL - w->refusal.len;
+    buf_add(&w->refusal, (struct span){bytes, n < room ? n : room});
+}
+
+void gemini_words_free(struct gemini_words *w)
+{
+    buf_free(&w->refusal);
+    buf_free(&w->message);
+    for (size_t i = 0; i < GEMINI_TEXTS; i++)
+        buf_free(&w->clean[i]);
 }
 
 // A call that did not end in an answer. Whether it was billed is not known once it was sent.
@@ -75,7 +73,7 @@ static void broken(struct provider_result *r, const struct http_end *end)
 }
 
 // What the answer holds cannot be read; or this host has no room for it.
-static void unreadable(struct provider_result *r, enum err e)
+void gemini_unreadable(struct provider_result *r, enum err e)
 {
     bool local = e == ERR_FULL || e == ERR_IO || e == ERR_MISSING || e == ERR_NOMEM;
     r->code = local ? CODE_STORAGE : CODE_BAD_RESPONSE;
@@ -87,21 +85,33 @@ static void unreadable(struct provider_result *r, enum err e)
     r->reason = span_of(err_text(e));
 }
 
-static void refused(struct provider_call *c, struct provider_result *r,
+static void refused(struct gemini_words *w, struct provider_result *r,
                     const struct http_end *end, struct json_object **doc)
 {
     char shown[200];
-    text_redact(&c->refusal, keyring_secret(c->keys, c->key)); // before it is cut anywhere
-    struct span raw = buf_span(&c->refusal);
+    w->message.max = 4 * MAX_REFUSAL;
+    text_redact(&w->refusal, keyring_secret(w->keys, w->key)); // before it is cut anywhere
+    struct span raw = buf_span(&w->refusal);
     if (json_read(raw, doc, NULL) != OK)
         *doc = NULL;
     if (!*doc && raw.len == 0) {
         snprintf(shown, sizeof shown, "HTTP status %ld", end->status);
-        buf_add_str(&c->message, shown);
+        buf_add_str(&w->message, shown);
     } else {
-        text_show(&c->message, raw, sizeof shown);
+        text_show(&w->message, raw, sizeof shown);
     }
-    judge_refusal(r, end->status, *doc, buf_span(&c->message), end->retry_after);
+    judge_refusal(r, end->status, *doc, buf_span(&w->message), end->retry_after);
+}
+
+void gemini_failed(struct gemini_words *w, struct provider_result *r,
+                   const struct http_end *end, struct json_object **doc)
+{
+    if (end->err == ERR_NET || end->err == ERR_TIMEOUT)
+        broken(r, end);
+    else if (end->err != OK)
+        gemini_unreadable(r, end->err);
+    else
+        refused(w, r, end, doc);
 }
 
 static void answered(struct provider_call *c, struct provider_result *r)
@@ -111,36 +121,35 @@ static void answered(struct provider_call *c, struct provider_result *r)
     if (e == OK)
         judge_answer(r, c->answer, doc);
     else
-        unreadable(r, e);
+        gemini_unreadable(r, e);
 }
 
-// Error messages have been seen to repeat the key; who does that may do it anywhere.
-static void redact(struct provider_call *c, struct provider_result *r)
+void gemini_redact(struct gemini_words *w, struct provider_result *r)
 {
-    struct span *const texts[] = {&r->message, &r->reason, &r->text, &r->model_version,
-                                  &r->response_id};
-    struct span key = keyring_secret(c->keys, c->key);
-    for (size_t i = 0; i < REDACTED; i++) {
+    struct span *const texts[GEMINI_TEXTS] = {&r->message, &r->reason, &r->text,
+                                              &r->model_version, &r->response_id};
+    struct span key = keyring_secret(w->keys, w->key);
+    for (size_t i = 0; i < GEMINI_TEXTS; i++) {
         if (!texts[i]->len || !memmem(texts[i]->ptr, texts[i]->len, key.ptr, key.len))
             continue;
-        c->clean[i].max = 2 * texts[i]->len + 64;
-        buf_add(&c->clean[i], *texts[i]);
-        text_redact(&c->clean[i], key);
-        *texts[i] = c->clean[i].err ? (struct span){0} : buf_span(&c->clean[i]);
+        buf_clear(&w->clean[i]);
+        w->clean[i].max = 2 * texts[i]->len + 64;
+        buf_add(&w->clean[i], *texts[i]);
+        text_redact(&w->clean[i], key);
+        *texts[i] = w->clean[i].err ? (struct span){0} : buf_span(&w->clean[i]);
     }
 }
 
-// A key that is refused is left out; the call goes on with another of the project's.
-static void judge_key(struct provider_call *c, struct provider_result *r, long status)
+void gemini_judge_key(struct gemini_words *w, struct provider_result *r, long status)
 {
     enum key_verdict v = r->bad_key                       ? KEY_BAD
                          : status == 200 || status == 429 ? KEY_GOOD
                                                           : KEY_MUTE;
-    if (keyring_tell(c->keys, c->key, v))
+    if (keyring_tell(w->keys, w->key, v))
         log_warn("a key is refused", "project=%s key=%s why=" LOGQ,
-                 keyring_project(c->keys)->name, keyring_from(c->keys, c->key),
+                 keyring_project(w->keys)->name, keyring_from(w->keys, w->key),
                  r->message.len ? r->message.ptr : "");
-    if (r->bad_key && !keyring_out(c->keys))
+    if (r->bad_key && !keyring_out(w->keys))
         r->retry = RETRY_KEY;
 }
 
@@ -152,16 +161,12 @@ static void on_done(void *ctx, const struct http_end *end)
                                 .latency_ms = end->latency_ms,
                                 .bytes_sent = end->bytes_sent,
                                 .bytes_received = end->bytes_received};
-    if (end->err == ERR_NET || end->err == ERR_TIMEOUT)
-        broken(&r, end);
-    else if (end->err != OK)
-        unreadable(&r, end->err);
-    else if (end->status == 200)
+    if (end->err == OK && end->status == 200)
         answered(c, &r);
     else
-        refused(c, &r, end, &doc);
-    redact(c, &r);
-    judge_key(c, &r, end->status);
+        gemini_failed(&c->words, &r, end, &doc);
+    gemini_redact(&c->words, &r);
+    gemini_judge_key(&c->words, &r, end->status);
     c->done(c->ctx, &r);
     for (unsigned i = 0; i < r.n_images; i++)
         spool_free(r.images[i].spool);
@@ -172,19 +177,27 @@ static void on_done(void *ctx, const struct http_end *end)
 // --- What is sent
 // --------------------------------------------------------------------------------
 
+void gemini_key_header(const struct gemini_words *w, struct buf *out)
+{
+    struct span key = keyring_secret(w->keys, w->key);
+    buf_addf(out, "x-goog-api-key: %.*s", (int)key.len, key.ptr);
+}
+
 static enum err post(struct provider_call *c, const struct job *job, double timeout)
 {
     const struct gemini *g = c->gemini;
-    struct span key = keyring_secret(c->keys, c->key);
     struct buf url = {.max = 4096}, header = {.max = SECRET_MAX + 64};
-    buf_addf(&header, "x-goog-api-key: %.*s", (int)key.len, key.ptr);
+    gemini_key_header(&c->words, &header);
     const char *const headers[] = {buf_str(&header), "Content-Type: application/json",
                                    "Expect:", NULL};
-    struct http_hooks hooks = {on_data, on_done};
+    struct http_hooks hooks = {.data = on_data, .done = on_done};
     buf_add_str(&url, g->base_url);
     request_path(&url, job->model);
     request_body(&c->body, job);
-    struct http_request r = {buf_str(&url), headers, buf_span(&c->body), timeout};
+    struct http_request r = {.url = buf_str(&url),
+                             .headers = headers,
+                             .body = buf_span(&c->body),
+                             .timeout = timeout};
     enum err e = url.err ? url.err : header.err ? header.err : c->body.err;
     if (e == OK)
         e = http_post(g->http, &r, &hooks, c, &c->http);
@@ -202,12 +215,9 @@ static enum err start(struct provider *p, const struct job *job, struct keyring 
     if (!c)
         return ERR_NOMEM;
     *c = (struct provider_call){.gemini = g,
-                                .keys = keys,
-                                .key = keyring_take(keys),
+                                .words = {.keys = keys, .key = keyring_take(keys)},
                                 .answer = answer_new(&g->spools),
                                 .body = {.max = 16 * JOB_MAX_BYTES},
-                                .refusal = {.max = MAX_REFUSAL},
-                                .message = {.max = 4 * MAX_REFUSAL},
                                 .done = done,
                                 .ctx = ctx};
     enum err e = c->answer ? post(c, job, timeout) : ERR_NOMEM;
@@ -215,7 +225,7 @@ static enum err start(struct provider *p, const struct job *job, struct keyring 
         *out = c;
         return OK;
     }
-    keyring_tell(keys, c->key, KEY_MUTE);
+    keyring_tell(keys, c->words.key, KEY_MUTE);
     call_free(c);
     return e;
 }
@@ -225,7 +235,7 @@ static bool cancel(struct provider *p, struct provider_call *c)
     (void)p;
     bool sent = http_sent(c->http);
     http_cancel(c->http);
-    keyring_tell(c->keys, c->key, KEY_MUTE);
+    keyring_tell(c->words.keys, c->words.key, KEY_MUTE);
     call_free(c);
     return sent;
 }
@@ -244,7 +254,7 @@ static void gemini_free(struct provider *p)
     free(g);
 }
 
-static const struct provider_ops gemini_ops = {start, cancel, gemini_free};
+static const struct provider_ops gemini_ops = {start, cancel, gemini_free, &gemini_remote_ops};
 
 // "https://user:word@host/v1" gives "https://host".
 static char *origin_of(const char *url)

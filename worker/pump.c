@@ -158,3 +158,8 @@ bool pump_idle(const struct pump *p)
 {
     return p->n == 0 && TAILQ_EMPTY(&p->waiting);
 }
+
+bool pump_sent(const struct pump *p)
+{
+    return p->sent;
+}

@@ -46,5 +46,6 @@ void pump_lost(struct pump *p);
 // The items of the request under way; none when it was given up.
 struct pump_item *const *pump_under_way(const struct pump *p, size_t *n);
 uint64_t pump_number(const struct pump *p); // of the request under way, or of the last one
+bool pump_sent(const struct pump *p);       // an answer is awaited: it must not be freed
 bool pump_idle(const struct pump *p);       // nothing waits, nothing is under way
 #endif

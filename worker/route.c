@@ -102,6 +102,33 @@ void route_enter(struct route *r, struct gate_pass *p)
     gate_enter(g ? g : least_bad(r), p);
 }
 
+struct gate *route_gate(struct route *r, struct span project)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (span_is(project, gate_project(r->gates[i])->name))
+            return r->gates[i];
+    return r->gates[0];
+}
+
+// Blocked ones are looked at again when their time is over.
+struct gate *route_choose(struct route *r)
+{
+    int64_t now = clock_boot_us(), sum = 0;
+    struct gate *best = NULL;
+    for (size_t i = 0; i < r->n; i++) {
+        struct gate *g = r->gates[i];
+        if (g->closed_us > now)
+            continue;
+        g->credit += weight(g);
+        sum += weight(g);
+        if (!best || g->credit > best->credit)
+            best = g;
+    }
+    if (best)
+        best->credit -= sum;
+    return best;
+}
+
 // When the next call that comes could go out.
 static int64_t next_us(const struct gate *g, int64_t now)
 {

@@ -16,6 +16,11 @@ unsigned route_room(struct route *r, unsigned want);
 // The call waits at the gate of one project, p->gate, and may be moved to another's while it
 // does. open() or shut() follows.
 void route_enter(struct route *r, struct gate_pass *p);
+// The gate of that project, "" or a name not known: of the first.
+struct gate *route_gate(struct route *r, struct span project);
+// The project that a whole batch of calls is to go through, in the proportion of the weights;
+// NULL: all are closed.
+struct gate *route_choose(struct route *r);
 // Seconds until one of the projects lets calls through; 0: one does.
 double route_wait(const struct route *r);
 // All projects are blocked: nothing can be sent until somebody mends something.

@@ -36,6 +36,13 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
          "after how long without a word its jobs go to others", 2, 3600},
         {"grace", 0, OPT_SECONDS, &s->grace, "SECONDS", "60", NULL,
          "on SIGTERM or SIGINT, how long calls in flight may take to end", 0, 86400},
+        {"max-batches", 0, OPT_UINT, &s->max_batches, "N", "50", NULL,
+         "of lane batch: batches under way at the provider, of the whole queue; 0: none are "
+         "made here",
+         0, 100},
+        {"batch-bytes", 0, OPT_BYTES, &s->batch_bytes, "BYTES", "256M", NULL,
+         "what the answers of one batch may come to: large ones cannot be fetched", 1 << 20,
+         4e9},
         {.type = OPT_GROUP, .help = "Where images go"},
         {"sink", 0, OPT_STR, &s->sink, "SINK", "redis", NULL,
          "redis, or dir:PATH, a folder that the client sees too", 0, 0},

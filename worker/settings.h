@@ -16,7 +16,7 @@ struct settings {
     const char *redis, *ca_file, *sink, *spool, *verify, *limit, *project;
     const char *key_file, *projects_file, *base_url, *catalogue, *log_level, *log_dir;
     struct opt_strs queues;
-    uint64_t concurrency, max_stored, ledger;
+    uint64_t concurrency, max_stored, ledger, max_batches, batch_bytes;
     double lease, grace, keep;
     // what they come to; owned
     struct redis_url url;

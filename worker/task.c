@@ -55,6 +55,21 @@ static void read_job(struct task *t)
         job_show_id(&t->id, &t->job, t->ticket.index);
 }
 
+// The lane is that of the list, where a job may be that wanted another one at first.
+static void read_times(struct task *t, const struct queue_claimed *c)
+{
+    enum job_lane lane;
+    double from = (double)c->created_ms / 1000;
+    if (job_lane_parse(c->lane, &lane) == OK)
+        t->job.lane = lane;
+    if (c->created_ms <= 0 || t->ticket.run != 1)
+        return;
+    if (t->job.deadline > 0)
+        t->expires = from + t->job.deadline;
+    if (t->job.batch_deadline > 0)
+        t->batch_due = from + t->job.batch_deadline;
+}
+
 struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_claimed *c)
 {
     struct task *t = calloc(1, sizeof *t);
@@ -81,8 +96,7 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
         return NULL;
     }
     read_job(t);
-    if (t->job.deadline > 0 && c->created_ms > 0 && t->ticket.run == 1)
-        t->expires = (double)c->created_ms / 1000 + t->job.deadline;
+    read_times(t, c);
     return t;
 }
 

@@ -56,6 +56,8 @@ struct task_host { // what tasks need of their worker; one for all of them
     int64_t server_offset_ms; // server time less clock_wall_ms()
     bool draining;            // nothing new is sent; what waits goes back
     unsigned stuck;           // tasks whose images cannot be stored for now
+    // Of an operation: its calls are counted by whoever settles their rows, and by nobody else.
+    bool remote;
 };
 
 // A job that was claimed under `seq`. Copies what it needs. NULL: out of memory, or an input

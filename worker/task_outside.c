@@ -13,7 +13,8 @@ static void give_back(struct task *t)
 
 void task_drain(struct task *t)
 {
-    if (t->state == TASK_BACKLOG || t->state == TASK_GATE || t->state == TASK_PARKED) {
+    if (t->state == TASK_BACKLOG || t->state == TASK_GATE || t->state == TASK_PARKED ||
+        t->state == TASK_GATHERED) {
         give_back(t);
     } else if (t->state == TASK_WAITING && t->noted) {
         double left = ev_timer_remaining(t->host->loop, &t->timer);
@@ -58,8 +59,10 @@ void task_abort(struct task *t)
         if (!t->noted)
             return;
         break;
+    case TASK_ROW: t->over = true; return; // what its batch makes of it is still to come
     case TASK_BACKLOG:
     case TASK_PARKED:
+    case TASK_GATHERED:
     case TASK_GATE: gate_leave(&t->pass); break;
     default:
         return; // it ends by itself: images in hand are stored, the settle finds it cancelled

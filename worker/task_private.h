@@ -19,6 +19,8 @@ enum task_state {
     TASK_ASKING,   // does somebody else make the same request?
     TASK_SEEKING,  // is what another one stored there?
     TASK_BACKLOG,  // wants a concurrency slot
+    TASK_GATHERED, // wants to be put into an operation: see task_batch.h
+    TASK_ROW,      // of an operation; its answer has not come
     TASK_GATE,     // wants a send slot
     TASK_PARKED,   // its group is closed for a while
     TASK_MARKING,  // is being marked as sent
@@ -46,6 +48,8 @@ struct task {
     struct job job;                           // points into `input`
     struct buf invalid;                       // why the job cannot be done at all
     double expires;                           // clock_wall_ms() / 1000 of its deadline; 0: none
+    double batch_due;                         // the same of --batch-deadline
+    bool over;                                // ROW: it was cancelled
     struct route *route;
     struct gate_pass pass;    // pass.gate: whose project the call goes through
     int64_t slot_us, sent_us; // clock_boot_us(): its send slot; when the call was made

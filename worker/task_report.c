@@ -94,7 +94,8 @@ void task_unsettled(struct task *t, uint64_t number)
 {
     struct queue_figures f = money_of(&t->say.figures);
     struct span inc = lease_incarnation(t->host->lease);
-    struct task_report *r = task_costs(&f) ? calloc(1, sizeof *r) : NULL;
+    bool counts = task_costs(&f) && !t->host->remote;
+    struct task_report *r = counts ? calloc(1, sizeof *r) : NULL;
     t->lost = true;
     ev_timer_stop(t->host->loop, &t->timer); // of its next try: it would report a second time
     if (!r) {

@@ -51,6 +51,19 @@ void tasks_queue(struct tasks *s, struct task *t)
     s->waiting++;
 }
 
+void tasks_gather(struct tasks *s, struct task *t)
+{
+    if (links(t)->slot != TASK_IDLE)
+        return;
+    links(t)->slot = TASK_GATHERS;
+    s->gathering++;
+}
+
+unsigned tasks_gathering(const struct tasks *s)
+{
+    return s->gathering;
+}
+
 void tasks_release(struct tasks *s, struct task *t)
 {
     struct task_links *l = links(t);
@@ -59,6 +72,8 @@ void tasks_release(struct tasks *s, struct task *t)
         s->waiting--;
     } else if (l->slot == TASK_HOLDS) {
         s->holding--;
+    } else if (l->slot == TASK_GATHERS) {
+        s->gathering--;
     }
     l->slot = TASK_IDLE;
 }

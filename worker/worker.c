@@ -9,6 +9,7 @@
 #include "common/digest.h"
 #include "common/log.h"
 #include "worker/provider.h"
+#include "worker/task_batch.h"
 #include "worker/worker_private.h"
 
 #define CALL_TIMEOUT 10.0 // seconds, of a command
@@ -47,6 +48,12 @@ static void limit_differs(void *ctx, struct span group, struct span spec)
 static void task_ready(void *ctx, struct task *t)
 {
     struct worker *w = ctx;
+    if (task_wants_batch(t)) {
+        tasks_gather(&w->tasks, t);
+        task_gather(t);
+        batcher_wake(w->batcher);
+        return;
+    }
     tasks_queue(&w->tasks, t);
     worker_turn(w, 0);
 }
@@ -75,12 +82,28 @@ static void inbox_done(void *ctx)
 // --- Connections
 // -----------------------------------------------------------------------------------
 
+static void batches_turn(void *ctx)
+{
+    struct worker *w = ctx;
+    for (size_t i = 0; i < w->n_ready; i++)
+        if (batcher_wants(span_of(w->ready[i].name))) {
+            worker_turn(w, 0);
+            return;
+        }
+}
+
+static void batches_empty(void *ctx)
+{
+    worker_leave_if_empty(ctx);
+}
+
 static void on_state(void *ctx, bool up, enum err why)
 {
     struct worker *w = ctx;
     if (up) {
         log_info("connected to redis", "version=%u", redis_version(w->redis));
         lease_connected(w->lease);
+        batcher_connected(w->batcher);
         worker_turn(w, 0);
     } else {
         w->refused = (why == ERR_AUTH || why == ERR_DENIED || why == ERR_SERVER) &&
@@ -192,8 +215,21 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
     w->inbox =
         w->lease ? inbox_new(w->loop, w->queue, w->lease, o->catalogue, inbox_done, w) : NULL;
     w->held = held_new(w->queue, w->lease, &w->tasks);
-    return w->held && w->storage && w->lease && w->gates && w->host.sink && w->host.settles &&
-           w->host.marks && w->host.asks && w->inbox;
+    struct batcher_options bo = {.host = &w->host,
+                                 .lease = w->lease,
+                                 .tasks = &w->tasks,
+                                 .queue = o->queue,
+                                 .seconds = o->lease,
+                                 .keyrings = o->keyrings,
+                                 .n_keyrings = o->n_keyrings,
+                                 .most = o->max_batches,
+                                 .max_bytes = o->batch_bytes,
+                                 .turn = batches_turn,
+                                 .empty = batches_empty,
+                                 .ctx = w};
+    w->batcher = w->lease ? batcher_new(&bo) : NULL;
+    return w->batcher && w->held && w->storage && w->lease && w->gates && w->host.sink &&
+           w->host.settles && w->host.marks && w->host.asks && w->inbox;
 }
 
 static void on_grace(struct ev_loop *loop, ev_timer *t, int revents)
@@ -238,6 +274,7 @@ void worker_free(struct worker *w)
     ev_timer_stop(w->loop, &w->tick);
     ev_timer_stop(w->loop, &w->turn);
     ev_timer_stop(w->loop, &w->grace);
+    batcher_free(w->batcher);
     tasks_free(&w->tasks);
     inbox_free(w->inbox);
     held_free(w->held);
@@ -279,7 +316,8 @@ const char *worker_refused(const struct worker *w)
 
 void worker_leave_if_empty(struct worker *w)
 {
-    if (!w->host.draining || w->leaving || tasks_count(&w->tasks) > 0 || w->claiming)
+    if (!w->host.draining || w->leaving || tasks_count(&w->tasks) > 0 || w->claiming ||
+        !batcher_empty(w->batcher))
         return;
     w->leaving = true;
     lease_leave(w->lease, left, w);
@@ -295,5 +333,6 @@ void worker_drain(struct worker *w)
     ev_timer_set(&w->grace, w->options.grace, 0.);
     ev_timer_start(w->loop, &w->grace);
     tasks_each(&w->tasks, task_drain);
+    batcher_drain(w->batcher);
     worker_leave_if_empty(w);
 }

@@ -40,6 +40,8 @@ struct worker_options { // borrowed for the worker's life
     const struct catalogue *catalogue;
     const char *sink_name; // for people to see
     int64_t ledger;        // bytes it may have; 0: calls are not entered
+    unsigned max_batches;  // remote batches at a time, of the whole queue; 0: none from here
+    uint64_t batch_bytes;  // of the answers of one
 };
 
 struct worker_parts { // owned by the caller, and freed after the worker

@@ -100,6 +100,8 @@ static unsigned plan(struct worker *w, unsigned room, struct span *lanes, size_t
     w->turns++;
     for (size_t k = 0; k < w->n_ready && want < room; k++) {
         size_t i = (w->turns + k) % w->n_ready;
+        if (batcher_wants(span_of(w->ready[i].name)))
+            continue;
         struct route *r = route_find(w->gates, span_of(w->ready[i].name));
         unsigned most = room - want;
         if (!r)
@@ -134,6 +136,42 @@ void worker_ask(struct worker *w)
     claim(w, 0, NULL, 0);
 }
 
+// Jobs of lane batch need no slot. True: they are being claimed.
+static bool claim_for_batches(struct worker *w)
+{
+    struct span lanes[MAX_LANES];
+    unsigned want = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < w->n_ready; i++) {
+        struct span lane = span_of(w->ready[i].name);
+        unsigned room = batcher_room(w->batcher, lane);
+        if (room > want)
+            want = room;
+        if (room > 0)
+            lanes[n++] = lane;
+    }
+    if (n == 0)
+        return false;
+    w->asked = want;
+    claim(w, want, lanes, n);
+    return true;
+}
+
+// Whether there is something ready that needs a slot.
+static bool calls_ready(const struct worker *w)
+{
+    for (size_t i = 0; i < w->n_ready; i++)
+        if (!batcher_wants(span_of(w->ready[i].name)))
+            return true;
+    return false;
+}
+
+// Tasks that are under way, or will be soon.
+static unsigned busy_tasks(const struct worker *w)
+{
+    return tasks_count(&w->tasks) - tasks_gathering(&w->tasks);
+}
+
 static void on_woken(void *ctx, enum err e, int64_t woken)
 {
     struct worker *w = ctx;
@@ -166,7 +204,7 @@ static unsigned peers_sum(const struct worker *w, unsigned (*of)(const struct ta
 static unsigned room_to_store(struct worker *w, unsigned want)
 {
     struct buf why = {.max = 8192};
-    unsigned room = w->host.sink->ops->room(w->host.sink, tasks_count(&w->tasks), want, &why);
+    unsigned room = w->host.sink->ops->room(w->host.sink, busy_tasks(w), want, &why);
     if (room > 0)
         storage_works(w->storage);
     else
@@ -198,7 +236,9 @@ static void schedule(struct worker *w)
         claim(w, w->asked, NULL, 0);
         return;
     }
-    if (w->host.stuck > 0 || tasks_count(&w->tasks) > 2 * w->options.concurrency + MAX_UNSTORED)
+    if (claim_for_batches(w))
+        return;
+    if (w->host.stuck > 0 || busy_tasks(w) > 2 * w->options.concurrency + MAX_UNSTORED)
         return; // images come faster than they can be stored
     if (room > 0)
         room = room_to_store(w, room);
@@ -208,7 +248,7 @@ static void schedule(struct worker *w)
     if (want > 0) {
         w->asked = want;
         claim(w, want, lanes, n);
-    } else if (w->n_ready == 0) {
+    } else if (!calls_ready(w)) {
         wait_for_work(w);
     }
 }

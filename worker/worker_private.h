@@ -5,6 +5,7 @@
 #include <ev.h>
 
 #include "broker/queue.h"
+#include "worker/batcher.h"
 #include "worker/gate.h"
 #include "worker/held.h"
 #include "worker/inbox.h"
@@ -32,6 +33,7 @@ struct worker {
     struct gates *gates;
     struct inbox *inbox;
     struct held *held;
+    struct batcher *batcher;
     struct storage *storage;
     struct task_host host;
     struct tasks tasks; // all of them, and who waits for a slot

@@ -4,6 +4,7 @@
 --
 -- ARGV  1 incarnation of the worker  2 the operation's id, new  3 lease, ms  4 how long to hope
 --       for its end, ms  5 most operations there may be  6 batch  7 model
+--       8 project whose keys it is made with
 --       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD
 -- Returns {1, marks, incarnation}: marks as of sent; the k-th job is 1:k under the incarnation,
 -- which is empty when none was marked; {0} there are too many operations; {-1} the lease is lost.
@@ -14,7 +15,7 @@ if was[1] then return {1, was[1], was[2]} end
 if not alive(inc, now) then return {-1} end
 if call('ZCARD', P .. 'ops') >= tonumber(ARGV[5]) then return {0} end
 local key, fields, worst = P .. 'a:' .. inc, {}, {}
-for i = 8, #ARGV, 2 do
+for i = 9, #ARGV, 2 do
   fields[#fields + 1] = ARGV[i]
   worst[#worst + 1] = ARGV[i + 1]
 end
@@ -29,9 +30,11 @@ if #e.sent > 0 then
   end
   for k, i in ipairs(e.kept) do kept[2 * k - 1], kept[2 * k] = '1:' .. i, worst[i] end
   local hope = int(now + ARGV[4])
-  call('HSET', bo, 'inc', mine, 'epoch', 1, 'state', 'new', 'batch', ARGV[6], 'model', ARGV[7],
+  call('HSET', bo, 'inc', mine, 'epoch', 1, 'state', 'new', 'batch', ARGV[6], 'model', ARGV[7], 'project', ARGV[8],
     'created', int(now), 'until', hope, 'jobs', #fields, 'marks', marks) -- refused over maxmemory
-  call('HSET', P .. 'w:' .. mine, 'seq', '1', 'seqn', #fields, 'op', op)
+  local w = call('HMGET', P .. 'w:' .. inc, 'endpoint', 'ledger', 'provider')
+  call('HSET', P .. 'w:' .. mine, 'seq', '1', 'seqn', #fields, 'op', op, 'project', ARGV[8],
+    'endpoint', w[1] or '', 'ledger', w[2] or '0', 'provider', w[3] or '')
   call('HSET', P .. 'a:' .. mine, unpack(active))
   if #kept > 0 then call('HSET', P .. 'rv:' .. mine, unpack(kept)) end
   call('HDEL', key, unpack(gone))

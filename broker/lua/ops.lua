@@ -17,8 +17,10 @@ local function hand_over(op, owner, ends)
   for _, kind in ipairs({'a:', 'rv:'}) do
     if call('EXISTS', P .. kind .. old) == 1 then call('RENAME', P .. kind .. old, P .. kind .. inc) end
   end
+  local w = call('HMGET', P .. 'w:' .. old, 'project', 'endpoint', 'ledger', 'provider')
   call('DEL', P .. 'w:' .. old)
-  call('HSET', P .. 'w:' .. inc, 'seq', '1', 'seqn', b[3], 'op', op)
+  call('HSET', P .. 'w:' .. inc, 'seq', '1', 'seqn', b[3], 'op', op, 'project', w[1] or '',
+    'endpoint', w[2] or '', 'ledger', w[3] or '0', 'provider', w[4] or '')
   call('HSET', key, 'inc', inc, 'epoch', epoch)
   call('ZADD', P .. 'leases', int(ends), inc)
   call('ZADD', P .. 'ops', owner, op)

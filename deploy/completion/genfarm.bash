@@ -7,8 +7,8 @@ _genfarm()
         words="run submit watch collect status list workers cancel retry dead pause resume preview sheet usage limits doctor fsck --help --version"
     else
         case ${COMP_WORDS[1]} in
-        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --dedupe --on-unknown --budget --keep --catalogue --workers --concurrency --limit --api-key-file --projects --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
-        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --dedupe --on-unknown --budget --keep --catalogue --max-queue --max-queue-bytes --wait --redis --redis-ca --queue --help" ;;
+        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --keep --catalogue --workers --concurrency --limit --api-key-file --projects --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
+        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --keep --catalogue --max-queue --max-queue-bytes --wait --redis --redis-ca --queue --help" ;;
         watch) words="--after --json --redis --redis-ca --queue --help" ;;
         collect) words="--output --ordered --json --redis --redis-ca --queue --help" ;;
         status) words="--json --redis --redis-ca --queue --help" ;;
@@ -19,7 +19,7 @@ _genfarm()
         dead) words="--json --code --batch --all --retry --export --drop --redis --redis-ca --queue --help" ;;
         pause) words="--redis --redis-ca --queue --help" ;;
         resume) words="--budget --redis --redis-ca --queue --help" ;;
-        preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --dedupe --on-unknown --budget --keep --catalogue --json --help" ;;
+        preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --keep --catalogue --json --help" ;;
         sheet) words="--output --columns --cell --help" ;;
         usage) words="--json --by --calls --days --day --since --until --csv --redis --redis-ca --queue --help" ;;
         limits) words="--json --redis --redis-ca --queue --help" ;;
@@ -40,5 +40,5 @@ _genfarm()
     esac
 }
 complete -o filenames -F _genfarm genfarm
-complete -o filenames -W "--redis --redis-ca --queue --concurrency --limit --project --lease --grace --sink --max-stored --keep --spool --verify --api-key-file --projects --gemini-base-url --catalogue --log-level --log-file --help --version" genfarm-worker
+complete -o filenames -W "--redis --redis-ca --queue --concurrency --limit --project --lease --grace --max-batches --batch-bytes --sink --max-stored --keep --spool --verify --api-key-file --projects --gemini-base-url --catalogue --log-level --log-file --help --version" genfarm-worker
 complete -o filenames -W "--listen --port-file --key --threads --latency --jitter --size --bytes --image --format --thought-signature --quota --fault --seed --log --help --version" gemini-emulator

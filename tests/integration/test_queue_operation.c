@@ -76,6 +76,7 @@ static struct begun begin_as(struct farm *f, const struct hand *h, const char *o
                               .op = span_of(op),
                               .batch = SPAN("b"),
                               .model = SPAN("m"),
+                              .project = SPAN("default"),
                               .lease_ms = FARM_LEASE,
                               .keep_ms = KEEP,
                               .most = most,
@@ -94,12 +95,19 @@ static struct begun begin(struct farm *f, const struct hand *h, const struct cla
     return b;
 }
 
-static struct taken take(struct farm *f, const struct hand *h)
+static struct taken take_with(struct farm *f, const struct hand *h, const char *project)
 {
     struct taken t = {0};
-    assert_int_equal(operation_take(f->queue, span_of(h->inc), FARM_LEASE, told_taken, &t), OK);
+    struct span projects[] = {SPAN("spare"), span_of(project)};
+    assert_int_equal(
+        operation_take(f->queue, span_of(h->inc), FARM_LEASE, 2, projects, told_taken, &t), OK);
     wait_for(f->loop, &t.done, "an operation");
     return t;
+}
+
+static struct taken take(struct farm *f, const struct hand *h)
+{
+    return take_with(f, h, "default");
 }
 
 static struct told note(struct farm *f, const struct hand *op, const char *state)
@@ -195,6 +203,7 @@ static void another_takes_it_over(void **state)
     farm_expire(f, &b.hand);
     farm_tick_all(f);
     audit(f->server);
+    assert_false(take_with(f, &other, "another").there); // has not the keys
     struct taken t = take(f, &other);
     assert_true(t.there);
     assert_string_equal(t.op, OP);
