@@ -30,7 +30,8 @@ struct ask {
     unsigned want;
 };
 
-#define HEAD 7 // server us, spec, reason, wait, calls, refused, micro; then slots
+// server us, spec, reason, wait, calls, refused, micro, learned, for how long; then slots
+#define HEAD 9
 
 static enum err read_grant(const redisReply *r, struct limit_grant *g, int64_t *slots)
 {
@@ -39,7 +40,9 @@ static enum err read_grant(const redisReply *r, struct limit_grant *g, int64_t *
         !reply_str(reply_at(r, 2), &g->reason) || !reply_int(reply_at(r, 3), &g->wait_us) ||
         !reply_int(reply_at(r, 4), &g->today.calls) ||
         !reply_int(reply_at(r, 5), &g->today.refused) ||
-        !reply_int(reply_at(r, 6), &g->today.micro) || g->wait_us < 0)
+        !reply_int(reply_at(r, 6), &g->today.micro) ||
+        !reply_str(reply_at(r, 7), &g->learned) || !reply_int(reply_at(r, 8), &g->learned_us) ||
+        g->wait_us < 0)
         return ERR_FORMAT;
     for (size_t i = HEAD; i < n; i++) {
         if (!reply_int(reply_at(r, i), &slots[i - HEAD]))
@@ -153,6 +156,19 @@ enum err limit_set(struct redis *r, double timeout, struct span group, struct sp
         return ERR_RANGE;
     begin(&a, group, spec.len ? "set" : "clear");
     add(&a, spec);
+    return send(r, timeout, &a, 0, done, ctx);
+}
+
+enum err limit_learn(struct redis *r, double timeout, struct span group, struct span spec,
+                     limit_done *done, void *ctx)
+{
+    struct args a;
+    if (!group_ok(group))
+        return ERR_RANGE;
+    begin(&a, group, "learn");
+    add(&a, spec);
+    add_int(&a, LIMIT_LEARNED_US);
+    add_int(&a, LIMIT_DAY_US);
     return send(r, timeout, &a, 0, done, ctx);
 }
 

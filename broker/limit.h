@@ -39,6 +39,8 @@ struct limit_grant {
     struct span reason; // what limits now: a dimension, "cooling", "probing", "rate"; or empty
     int64_t wait_us;    // until it does no longer; 0: not known
     struct limit_done_calls today; // by all hosts
+    struct span learned;           // what the provider said it allows, as a spec; or empty
+    int64_t learned_us;            // until the last of that is forgotten
     const int64_t *slots_us;       // from server_us, rising
     size_t n;
 };
@@ -71,6 +73,14 @@ MUST_USE enum err limit_set(struct redis *r, double timeout, struct span group,
 MUST_USE enum err limit_refused(struct redis *r, double timeout, struct span group,
                                 int64_t cool_us, int64_t sent_us, bool rate, limit_done *done,
                                 void *ctx);
+// What the provider said it allows, as a spec: a lower limit than was set then holds in its
+// place, with N calls and not N + 1 in any window. Believed for LIMIT_LEARNED_US, or until
+// limits are set or cleared. A quota of a day is said when it is used up: nothing goes out for
+// LIMIT_DAY_US, after which it is tried again, for its day may end before midnight.
+#define LIMIT_LEARNED_US 3600000000
+#define LIMIT_DAY_US     600000000
+MUST_USE enum err limit_learn(struct redis *r, double timeout, struct span group,
+                              struct span spec, limit_done *done, void *ctx);
 // The end of the provider's day: the next midnight in Pacific time after `now_us` (Unix time).
 // Daylight saving: from the second Sunday of March, 2:00, to the first Sunday of November,
 // 2:00. Source: 15 U.S.C. 260a.

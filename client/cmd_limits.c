@@ -40,13 +40,18 @@ static bool name_group(struct limits *l, const char *word)
     return true;
 }
 
-static void print_json(struct limits *l, const struct limit_grant *g, struct span limit)
+static void print_json(struct limits *l, const struct limit_grant *g, struct span limit,
+                       struct span learned)
 {
     struct json_object *o = json_object_new_object();
     json_put_str(o, "group", buf_span(&l->group));
     json_put_str(o, "limit", limit);
     json_put_str(o, "limited_by", g->reason);
     json_object_object_add(o, "for_s", json_object_new_double((double)g->wait_us / 1e6));
+    json_put_str(o, "learned", learned);
+    if (learned.len)
+        json_object_object_add(o, "learned_for_s",
+                               json_object_new_double((double)g->learned_us / 1e6));
     json_put_int(o, "calls_today", g->today.calls);
     json_put_int(o, "refused_today", g->today.refused);
     json_put_usd(o, "cost_usd_today", g->today.micro);
@@ -68,17 +73,22 @@ static void print_today(const struct limit_done_calls *d)
 static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
 {
     struct limits *l = ctx;
-    struct buf limit = {.max = 4096};
+    struct buf limit = {.max = 4096}, learned = {.max = 4096};
     l->done = true;
     l->err = e;
-    if (e != OK || (!l->always && g->spec.len == 0 && g->reason.len == 0))
+    if (e != OK || (!l->always && g->spec.len == 0 && g->learned.len == 0 &&
+                    g->reason.len == 0 && g->today.calls == 0))
         return;
     limit_show(&limit, g->spec);
+    limit_show(&learned, g->learned);
     l->shown++;
     if (l->cmd->json) {
-        print_json(l, g, buf_span(&limit));
+        print_json(l, g, buf_span(&limit), buf_span(&learned));
     } else {
         printf("%-48s %s", buf_str(&l->group), limit.len ? buf_str(&limit) : "no limit");
+        if (learned.len)
+            printf("  (the provider allows %s, learned; forgotten in %.0f min)",
+                   buf_str(&learned), (double)g->learned_us / 60e6);
         if (g->reason.len)
             printf("  (limited now by %.*s for %.1f s)", (int)g->reason.len, g->reason.ptr,
                    (double)g->wait_us / 1e6);
@@ -86,6 +96,7 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
         putchar('\n');
     }
     buf_free(&limit);
+    buf_free(&learned);
 }
 
 static enum err wait(struct limits *l, enum err started)

@@ -13,13 +13,15 @@
 #include "worker/gate_private.h"
 #include "worker/keyring.h"
 
-#define LEAD_US    4000   // a call is let through this long before its slot, to be marked sent
-#define HORIZON_US 100000 // slots farther away are left to others
-#define TIMEOUT    5.0    // seconds, of one request to the limiter
-#define RECHECK_US 50000  // how long "no limit is set" is believed while calls go out
-#define MIN_AHEAD  4
-#define PAUSE_US   20000 // between requests that get nothing
-#define JITTER     0.1   // of a wait that ends for all workers at once
+#define LEAD_US      4000 // a call is let through this long before its slot, to be marked sent
+#define HORIZON_US   100000 // slots farther away are left to others
+#define TIMEOUT      5.0    // seconds, of one request to the limiter
+#define RECHECK_US   50000  // how long "no limit is set" is believed while calls go out
+#define MIN_AHEAD    4
+#define PAUSE_US     20000   // between requests that get nothing
+#define FAR_US       1000000 // a slot that is so far away is not waited for at the gate
+#define FAR_AGAIN_US 2000000 // until it is asked again
+#define JITTER       0.1     // of a wait that ends for all workers at once
 
 static void advance(struct gate *g);
 static void send_away(struct gate *g);
@@ -69,14 +71,25 @@ static void close_for(struct gate *g, int64_t us, bool jitter)
         g->closed_us = until;
 }
 
+// The next slot is far away: others may want the calls in flight that would wait for it, and
+// other projects the calls. It is asked again now and then, for limits may be raised meanwhile.
+static void close_far(struct gate *g, int64_t us)
+{
+    close_for(g, us < FAR_AGAIN_US ? us - 2 * HORIZON_US : FAR_AGAIN_US, false);
+    g->far = true;
+}
+
 static void note_limit(struct gate *g, const struct limit_grant *grant)
 {
     const struct gates_options *o = &g->all->options;
-    g->unlimited = grant->spec.len == 0 && !span_is(grant->reason, "probing");
+    g->unlimited =
+        grant->spec.len == 0 && grant->learned.len == 0 && !span_is(grant->reason, "probing");
     g->counts_flight =
         grant->spec.len && memmem(grant->spec.ptr, grant->spec.len, "inflight=", 9);
     if (g->unlimited && grant->wait_us > 0)
         close_for(g, grant->wait_us, true);
+    else if (grant->n == 0 && g->n_slots == 0 && grant->wait_us > FAR_US)
+        close_far(g, grant->wait_us);
     note_reason(g, grant);
     if (!g->spec.len || g->told_differs || span_equal(g->spec, grant->spec))
         return;
@@ -206,6 +219,9 @@ static void advance(struct gate *g)
     }
     if (g->closed_us) {
         g->closed_us = 0;
+        if (g->far)
+            g->asked_us = 0; // it opens when the answer says so
+        g->far = false;
         g->all->options.room(g->all->options.ctx);
     }
     if (g->asked_us == 0 ||
@@ -364,6 +380,23 @@ void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate)
     enum err e = limit_refused(g->all->redis, TIMEOUT, gate_group(g), (int64_t)(seconds * 1e6),
                                sent_us + g->offset_us, rate, on_refused, g);
     (void)e; // this host waits in any case
+}
+
+static void on_learned(void *ctx, enum err e, const struct limit_grant *grant)
+{
+    (void)e;
+    (void)grant;
+    struct gate *g = ctx;
+    g->asked_us = 0; // what was believed of the limit is to be asked anew
+}
+
+void gate_learned(struct gate *g, const char *spec)
+{
+    if (!*spec)
+        return;
+    enum err e =
+        limit_learn(g->all->redis, TIMEOUT, gate_group(g), span_of(spec), on_learned, g);
+    (void)e; // it is said again with the next refusal
 }
 
 void gate_end(struct gate_pass *p, const struct gate_outcome *o)

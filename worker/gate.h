@@ -69,6 +69,8 @@ void gate_end(struct gate_pass *p, const struct gate_outcome *o);
 // The provider refused a call (429, 503): nothing goes through for `seconds`, on any host.
 // `rate`: a limit on the rate was at fault, and not its capacity.
 void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate);
+// The provider said what it allows: holds on all hosts. See limit_learn().
+void gate_learned(struct gate *g, const char *spec);
 // Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one
 // call is let through to see. True when this is news.
 bool gate_block(struct gate *g, double seconds);

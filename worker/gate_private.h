@@ -31,6 +31,7 @@ struct gate {
     unsigned last_n;       // slots of the last grant
     int64_t ask_us;        // there are no more before, clock_boot_us()
     int64_t closed_us;     // nothing goes through before; 0: open
+    bool far;              // closed because the next slot is far away
     bool blocked, probing; // blocked: one probe at a time
     bool presumed;         // blocked only because the keys were found bad at another gate
     ev_timer timer;

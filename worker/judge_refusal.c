@@ -1,6 +1,7 @@
 // judge_refusal.c - see judge.h: answers whose status is not 200.
 #include "worker/judge.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -36,6 +37,7 @@ static void set(struct provider_result *r, enum code code, enum provider_retry r
 
 #define DAY_PROBE \
     600.0 // seconds between looks whether a day's quota is back: its window may roll
+#define MAX_QUOTA  1000000000u
 #define STOP_PROBE 60.0 // the same for a key or a permission that somebody must mend
 
 static bool has(struct span s, const char *part)
@@ -141,10 +143,48 @@ static bool quota_is_daily(struct json_object *violations)
     return false;
 }
 
+// The limiter's name for a quota, as rpm or tpd, by the words in its id; empty: not known.
+// Source: ids seen, as GenerateRequestsPerDayPerProjectPerModel,
+// GenerateContentPaidTierInputTokensPerModelPerMinute,
+// GenerateImagesPerMinutePerProjectPerModel.
+static void name_quota(struct span id, char name[static 4])
+{
+    char unit = has(id, "InputTokens") ? 't' : has(id, "Images") ? 'i' : 'r';
+    char period = has(id, "PerDay") ? 'd' : 'm';
+    bool known =
+        (unit != 'r' || has(id, "Requests")) && (period == 'd' || has(id, "PerMinute"));
+    snprintf(name, 4, "%cp%c", unit, period);
+    if (!known)
+        name[0] = '\0';
+}
+
+// What the violated quotas allow, as far as it is told.
+static void take_allowed(struct provider_result *r, struct json_object *violations)
+{
+    struct buf out = {.max = sizeof r->allows - 1};
+    for (size_t i = 0; violations && i < json_object_array_length(violations); i++) {
+        struct json_object *v = json_object_array_get_idx(violations, i);
+        struct span id, value;
+        uint64_t n;
+        char name[4];
+        if (!json_get_str(v, "quotaId", &id) || !json_get_str(v, "quotaValue", &value) ||
+            text_uint(value, 1, MAX_QUOTA, &n) != OK)
+            continue;
+        name_quota(id, name);
+        if (*name && !(out.len && memmem(out.ptr, out.len, name, 3)))
+            buf_addf(&out, "%s%s=%llu/%s", out.len ? "," : "", name, (unsigned long long)n,
+                     name[2] == 'd' ? "day" : "60000000");
+    }
+    if (!out.err)
+        snprintf(r->allows, sizeof r->allows, "%s", buf_str(&out));
+    buf_free(&out);
+}
+
 static void quota(struct provider_result *r, struct json_object *error)
 {
     struct json_object *violations = NULL;
     json_get(detail(error, "QuotaFailure"), "violations", json_type_array, &violations);
+    take_allowed(r, violations);
     bool zero = quota_is_zero(violations, r->message);
     if (!zero && !quota_is_daily(violations) && !has(r->message, "depleted"))
         return;

@@ -27,6 +27,8 @@ enum provider_retry {
     RETRY_BLOCK,   // the whole group can send nothing until somebody mends it
 };
 
+#define PROVIDER_ALLOWS 160 // bytes
+
 struct provider_image {
     struct spool *spool; // taken by the receiver when it sets this to NULL; else freed
 };
@@ -38,7 +40,8 @@ struct provider_result { // borrowed for the time of the callback
     bool unknown;        // sent, and the answer did not end: it may have been billed
     enum provider_retry retry;
     unsigned retry_limit;
-    double delay_floor; // seconds the provider asked for; 0: none
+    double delay_floor;           // seconds the provider asked for; 0: none
+    char allows[PROVIDER_ALLOWS]; // what the provider said it does, as limit_learn() takes it
     struct span reason, message, text, model_version, response_id;
     int64_t latency_ms;
     int64_t bytes_sent, bytes_received;  // of the request's body and the answer's

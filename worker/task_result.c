@@ -185,6 +185,7 @@ static void cool_down(struct task *t, const struct provider_result *r)
     double seconds =
         told ? r->delay_floor : backoff_delay(t->ticket.limited, BASE_S, CAP_S, 0.);
     gate_refused(t->pass.gate, seconds, t->sent_us, told);
+    gate_learned(t->pass.gate, r->allows);
     t->say.figures.retries++;
     go_on_elsewhere(t, seconds);
 }
@@ -215,6 +216,7 @@ static void block(struct task *t, const struct provider_result *r)
     if (gate_block(t->pass.gate, r->delay_floor))
         log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)group.len, group.ptr,
                  code_name(r->code), r->message.len ? r->message.ptr : "");
+    gate_learned(t->pass.gate, r->allows);
     count_limited(t);
     if (!route_blocked(t->route)) {
         go_on_elsewhere(t, r->delay_floor);

@@ -15,7 +15,8 @@
 -- KEYS  1 genfarm:{limit:GROUP}:l, a hash: spec; tat:NAME us; used:NAME, ends:NAME of a calendar
 --       day; cd us, nothing goes out before; rate 0 to 1, rate_at, ceiling; cut_at; streak, streak_at, probe;
 --       n:INC, e:INC calls in flight of an incarnation, and until when they count;
---       day:calls, day:refused, day:micro what came of calls on the provider's day, which is over
+--       q:NAME, qe:NAME what the provider said it allows, "COUNT/PERIOD", and until when that is
+--       believed; day:calls, day:refused, day:micro what came of calls on the provider's day, which is over
 --       at day:ends
 -- ARGV  1 'take'  2 want, 0 to 1,000  3 horizon: no slot later than this many us from now
 --       4, 5 first and last slot handed back, us of the server's clock; 0: none
@@ -28,11 +29,15 @@
 --       18, 19, 20 calls that ended since last time, those refused by a quota, millionths of USD
 -- or    1 'refused'  2 cool down for so many us  3 when the call was sent, us  4 '1': the rate was
 --       at fault, '0': the provider's capacity
+-- or    1 'learn'  2 what the provider said it allows, as a spec: it bounds what was set, and never
+--       raises it  3 for so many us  4 for so long nothing goes out by a quota of a day, which
+--       is used up
 -- or    1 'set'  2 spec: "name=COUNT/PERIOD_US,..." (PERIOD 'day': the provider's calendar; 0: in
 --       flight; "strict=1/0")
 -- or    1 'clear'
 -- Returns {server us, spec, what limits now or '', us until it does no longer, calls, refused and
--- millionths of USD of this day, us from now of each slot granted...}. With no spec and nothing that limits, no slots are needed.
+-- millionths of USD of this day, spec of what the provider said, us until the last of it is
+-- forgotten, us from now of each slot granted...}. With no spec and nothing that limits, no slots are needed.
 local call = redis.call
 local key, op = KEYS[1], ARGV[1]
 local t = call('TIME')
@@ -55,6 +60,21 @@ local function drop(field)
   h[field] = nil
   gone[#gone + 1] = field
 end
+-- What the provider said and is still believed, by name.
+local function learned()
+  local out, names, last = {}, {}, 0
+  for field, value in pairs(h) do
+    local name = string.match(field, '^q:(.+)$')
+    local ends = name and number('qe:' .. name, 0) or 0
+    if ends > now then
+      names[#names + 1] = name
+      out[name] = {string.match(value, '^(%d+)/(%w+)$')}
+      last = math.max(last, ends)
+    end
+  end
+  table.sort(names)
+  return out, names, last
+end
 local function done(reason, wait, slots)
   if #gone > 0 then call('HDEL', key, unpack(gone)) end
   if #new > 0 then call('HSET', key, unpack(new)) end
@@ -63,13 +83,19 @@ local function done(reason, wait, slots)
   for i, name in ipairs({'calls', 'refused', 'micro'}) do
     out[4 + i] = today and h['day:' .. name] or '0'
   end
-  for i = 1, slots and #slots or 0 do out[7 + i] = slots[i] end
+  local said, names, last = learned()
+  for i, name in ipairs(names) do
+    names[i] = name .. '=' .. said[name][1] .. '/' .. said[name][2]
+  end
+  out[8], out[9] = table.concat(names, ','), int(math.max(0, last - now))
+  for i = 1, slots and #slots or 0 do out[9 + i] = slots[i] end
   return out
 end
 
 local function set(spec)
   for field in pairs(h) do
     if string.find(field, '^tat:') or string.find(field, '^used:') or string.find(field, '^ends:') or
+      string.find(field, '^qe?:') or
       field == 'rate' or field == 'ceiling' or field == 'rate_at' then drop(field) end
   end
   put('spec', spec)
@@ -82,6 +108,14 @@ if op == 'clear' then
   return done()
 elseif op == 'set' then
   set(ARGV[2])
+  return done()
+end
+
+if op == 'learn' then
+  for name, count, period in string.gmatch(ARGV[2], '([%w_]+)=(%d+)/(%w+)') do
+    put('q:' .. name, count .. '/' .. period)
+    put('qe:' .. name, now + tonumber(period == 'day' and ARGV[4] or ARGV[3]))
+  end
   return done()
 end
 
@@ -141,35 +175,42 @@ end
 
 local TAKES = {ipm = ARGV[7], tpm = ARGV[8]}
 local EXTRA = {tpm = tonumber(ARGV[10])}
-local names, step, tat, strict, flight = {}, {}, {}, 0, nil
+local names, step, tat, strict, flight = {}, {}, {}, false, nil
 local days = {}
+local function T_of(count, period) return (tonumber(period) + D) / math.max(1, tonumber(count)) / rate end
+-- `sure`: N calls in any window, and not N + 1.
+local function dimension(name, count, T, sure)
+  local takes, extra = tonumber(TAKES[name] or 1), EXTRA[name] or 0
+  if string.sub(name, 1, 3) == 'usd' then takes, extra = tonumber(ARGV[9]), tonumber(ARGV[11]) end
+  if sure and count > 1 then T = T * count / (count - 1) end
+  local i = #names + 1
+  names[i] = name
+  step[i] = T * takes
+  tat[i] = number('tat:' .. name, 0)
+  if extra ~= 0 then tat[i] = math.max(tat[i], now) + T * extra end
+end
+strict = string.find(h.spec or '', 'strict=1/0', 1, true) ~= nil
+local said, said_names = learned()
 for name, count, period in string.gmatch(h.spec or '', '([%w_]+)=(%d+)/(%w+)') do
-  if name == 'strict' then
-    strict = 1
-  elseif period == '0' then
-    flight = tonumber(count)
+  if period == '0' then
+    if name ~= 'strict' then flight = tonumber(count) end
   elseif period == 'day' then
     days[#days + 1] = name
     days[name] = tonumber(count)
   else
-    local i = #names + 1
-    local takes, extra = tonumber(TAKES[name] or 1), EXTRA[name] or 0
-    if string.sub(name, 1, 3) == 'usd' then takes, extra = tonumber(ARGV[9]), tonumber(ARGV[11]) end
-    names[i] = name
-    local T = (tonumber(period) + D) / math.max(1, tonumber(count)) / rate
-    step[i] = T * takes
-    tat[i] = number('tat:' .. name, 0)
-    if extra ~= 0 then tat[i] = math.max(tat[i], now) + T * extra end
+    local q, sure = said[name], strict
+    said[name] = nil
+    if q and T_of(q[1], q[2]) > T_of(count, period) then count, period, sure = q[1], q[2], true end
+    dimension(name, tonumber(count), T_of(count, period), sure)
   end
 end
-if strict == 1 then -- one call less in each window
-  local at = 0
-  for name, count, period in string.gmatch(h.spec, '([%w_]+)=(%d+)/(%d+)') do
-    if name ~= 'strict' and period ~= '0' then
-      at = at + 1
-      local n = tonumber(count)
-      if n > 1 then step[at] = step[at] * n / (n - 1) end
-    end
+local over, over_by = 0, nil -- a day's quota that is used up, as the provider said
+for _, name in ipairs(said_names) do
+  local q = said[name]
+  if q and q[2] == 'day' then
+    if number('qe:' .. name, 0) > over then over, over_by = number('qe:' .. name, 0), name end
+  elseif q then
+    dimension(name, tonumber(q[1]), T_of(q[1], q[2]), true)
   end
 end
 
@@ -186,7 +227,7 @@ end
 
 -- Calls in flight: what others hold for as long as their leases last.
 local inc, reason, wait = ARGV[13], nil, 0
-local limited = #names > 0 or #days > 0
+local limited = #names > 0 or #days > 0 or over_by
 if flight and inc ~= '' then
   local free = flight - tonumber(ARGV[14])
   for field, count in pairs(h) do
@@ -212,6 +253,7 @@ local slots, cd = {}, number('cd', 0)
 for k = 1, limited and math.max(want, 1) or 0 do -- with none wanted: what would limit one
   local slot, by = now + tonumber(ARGV[17]), nil
   if cd > slot then slot, by = cd, probing and 'probing' or 'cooling' end
+  if over > slot then slot, by = over, over_by end
   for i = 1, #names do if tat[i] > slot then slot, by = tat[i], names[i] end end
   for _, name in ipairs(days) do
     local ends = number('ends:' .. name, 0)

@@ -91,6 +91,7 @@ def a_day_ends():
         today = lambda: limits(f, "spare/%s/standard" % MODEL)
         farm.until(lambda: today()["calls_today"] == 20 + len(of(f, "spare", 429)))
         assert today()["refused_today"] == len(of(f, "spare", 429))
+        assert (today()["learned"], today()["limited_by"]) == ("rpd=20", "rpd"), today()
         art = lambda: limits(f, "art/%s/standard" % MODEL)
         farm.until(lambda: art()["calls_today"] == 280)
         cost = art()["cost_usd_today"] + today()["cost_usd_today"]

@@ -83,7 +83,11 @@ static void refuse_quota(struct call *c, struct refuse_about *about,
                          const struct quota_rule *over, int64_t wait_us)
 {
     struct fault f = *fault_named(over->period_us ? SPAN("429") : SPAN("429_day"));
+    struct violation v[] = {*f.violations, {0}};
     char limit[24];
+    if (over->period_us && over->period_us != 60000000) // no id of the API's says so
+        v[0].id = "GenerateRequestsPerPeriodPerProjectPerModel";
+    f.violations = v;
     snprintf(limit, sizeof limit, "%llu", (unsigned long long)over->calls);
     about->limit = limit;
     about->retry = (double)wait_us / 1e6;

@@ -13,7 +13,7 @@
 
 static const struct violation by_minute[] = {{METRIC "generate_content_paid_tier_requests",
                                               "GenerateRequestsPerMinutePerProjectPerModel",
-                                              "60"},
+                                              "60000"},
                                              {0}};
 static const struct violation by_day[] = {{METRIC "generate_requests_per_model_per_day",
                                            "GenerateRequestsPerDayPerProjectPerModel", "2000"},

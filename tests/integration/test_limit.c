@@ -13,7 +13,9 @@ struct grant {
     bool done;
     enum err err;
     int64_t server_us, wait_us;
-    char spec[256], reason[64];
+    char spec[256], reason[64], learned[256];
+    int64_t learned_us;
+    struct limit_done_calls today;
     size_t n;
     int64_t at[LIMIT_MAX_SLOTS]; // in the server's time
 };
@@ -29,6 +31,9 @@ static void granted(void *ctx, enum err e, const struct limit_grant *g)
     to->wait_us = g->wait_us;
     snprintf(to->reason, sizeof to->reason, "%.*s", (int)g->reason.len, g->reason.ptr);
     snprintf(to->spec, sizeof to->spec, "%.*s", (int)g->spec.len, g->spec.ptr);
+    snprintf(to->learned, sizeof to->learned, "%.*s", (int)g->learned.len, g->learned.ptr);
+    to->learned_us = g->learned_us;
+    to->today = g->today;
     to->n = g->n;
     for (size_t i = 0; i < g->n; i++)
         to->at[i] = g->server_us + g->slots_us[i];
@@ -450,6 +455,87 @@ static void what_is_past_cannot_be_handed_back(void **state)
     assert_int_equal(b.n, 0);
 }
 
+static struct grant learn(struct farm *f, const char *spec)
+{
+    struct grant g = {0};
+    assert_int_equal(limit_learn(f->link->redis, 5, GROUP, span_of(spec), granted, &g), OK);
+    wait_for(f->loop, &g.done, "what the provider allows");
+    assert_int_equal(g.err, OK);
+    return g;
+}
+
+static struct grant two_slots(struct farm *f)
+{
+    struct grant g;
+    ask_ok(f, &(struct limit_request){.group = GROUP, .want = 2, .horizon_us = 600000000}, &g);
+    return g;
+}
+
+// A minute and the slack, over one call less: with N + 1 in a window the provider would refuse.
+static void what_the_provider_allows_bounds_what_was_set(void **state)
+{
+    struct farm *f = *state;
+    set(f, "rpm=600");
+    struct grant g = learn(f, "rpm=61/60000000");
+    assert_string_equal(g.learned, "rpm=61/60000000");
+    assert_true(g.learned_us > 3590000000 && g.learned_us <= 3600000000);
+    g = two_slots(f);
+    assert_string_equal(g.spec, "rpm=600/60000000"); // as it was set
+    assert_in_range(g.at[1] - g.at[0], 1000166, 1000167);
+    learn(f, "rpm=6000/60000000"); // never raises it
+    g = two_slots(f);
+    assert_in_range(g.at[1] - g.at[0], 100016, 100017);
+    set(f, "rpm=600"); // an end to it
+    assert_string_equal(two_slots(f).learned, "");
+}
+
+static void what_the_provider_allows_is_a_limit_where_none_is(void **state)
+{
+    struct farm *f = *state;
+    learn(f, "rpm=61/60000000,tpm=1000/60000000");
+    struct grant g = two_slots(f);
+    assert_string_equal(g.spec, "");
+    assert_string_equal(g.learned, "rpm=61/60000000,tpm=1000/60000000");
+    assert_in_range(g.at[1] - g.at[0], 1000166, 1000167);
+    put(f, GROUP, SPAN("")); // cleared
+    g = two_slots(f);
+    assert_string_equal(g.learned, "");
+    assert_int_equal(g.n, 0);
+}
+
+static void a_day_that_is_used_up_closes_the_group(void **state)
+{
+    struct farm *f = *state;
+    struct limit_request r = {.group = GROUP, .want = 2, .horizon_us = 1000000};
+    struct grant g;
+    set(f, "rpd=10000,rpm=600");
+    learn(f, "rpd=20/day");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 0);
+    assert_string_equal(g.reason, "rpd");
+    assert_true(g.wait_us > 590000000 && g.wait_us <= LIMIT_DAY_US);
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l qe:rpd 1"); // it is over
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 2);
+}
+
+static void what_calls_came_to_is_summed_up(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP,
+                              .did = {.calls = 3, .refused = 1, .micro = 78000}};
+    ask_ok(f, &r, &g);
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.today.calls, 6);
+    assert_int_equal(g.today.refused, 2);
+    assert_int_equal(g.today.micro, 156000);
+    put(f, GROUP, SPAN("")); // limits are cleared, figures are not
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l day:ends 1"); // yesterday
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.today.calls, 3);
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     struct farm *f = *state;
@@ -493,6 +579,10 @@ int main(void)
         T(slots_can_be_handed_back),
         T(slots_before_others_are_forfeit),
         T(what_is_past_cannot_be_handed_back),
+        T(what_the_provider_allows_bounds_what_was_set),
+        T(what_the_provider_allows_is_a_limit_where_none_is),
+        T(a_day_that_is_used_up_closes_the_group),
+        T(what_calls_came_to_is_summed_up),
         T(what_cannot_be_is_refused),
         T(a_full_server_grants_nothing),
     };

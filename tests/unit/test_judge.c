@@ -187,6 +187,8 @@ struct refusal {
     enum code code;
     enum provider_retry retry;
     double floor;
+    char allows[PROVIDER_ALLOWS];
+    bool bad_key;
 };
 
 static struct refusal refuse(long status, const char *body, double retry_after)
@@ -196,7 +198,8 @@ static struct refusal refuse(long status, const char *body, double retry_after)
     if (json_read(span_of(body), &doc, NULL) != OK)
         doc = NULL;
     judge_refusal(&r, status, doc, span_of("raw"), retry_after);
-    struct refusal f = {r.code, r.retry, r.delay_floor};
+    struct refusal f = {r.code, r.retry, r.delay_floor, "", r.bad_key};
+    memcpy(f.allows, r.allows, sizeof f.allows);
     json_object_put(doc);
     return f;
 }
@@ -263,6 +266,53 @@ static void kinds_of_429(void **state)
     assert_int_equal(f.code, CODE_QUOTA_EXHAUSTED);
 }
 
+#define V(id, value) "{\"quotaId\":\"" id "\",\"quotaValue\":\"" value "\"}"
+static void what_quotas_allow(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *violations, *allows;
+    } table[] = {
+        {V("GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "15"), "rpm=15/60000000"},
+        {V("GenerateRequestsPerDayPerProjectPerModel", "2000"), "rpd=2000/day"},
+        {V("GenerateImagesPerMinutePerProjectPerModel",
+           "10") "," V("GenerateContentPaidTierInputTokensPerModelPerMinute", "1000000"),
+         "ipm=10/60000000,tpm=1000000/60000000"},
+        {V("GenerateContentInputTokensPerModelPerDay-FreeTier", "5"), "tpd=5/day"},
+        {V("GenerateRequestsPerMinutePerProject", "9") "," V("GenerateRequestsPerMinute", "7"),
+         "rpm=9/60000000"}, // the first one
+        {V("GenerateRequestsPerHour", "9"), ""},
+        {V("SomethingPerMinute", "9"), ""},
+        {V("GenerateRequestsPerMinute", "0"), ""},
+        {V("GenerateRequestsPerMinute", "-1"), ""},
+        {V("GenerateRequestsPerMinute", "99999999999"), ""},
+        {"{\"quotaId\":7,\"quotaValue\":\"9\"},3", ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct buf body = {.max = 2000};
+        buf_addf(&body, "{\"error\":{\"details\":[" QUOTA("%s") "]}}", table[i].violations);
+        assert_string_equal(refuse(429, buf_str(&body), 0).allows, table[i].allows);
+        buf_free(&body);
+    }
+}
+
+static void keys_at_fault(void **state)
+{
+    (void)state;
+    assert_true(refuse(401, "", 0).bad_key);
+    assert_true(refuse(403,
+                       "{\"error\":{\"details\":[{\"@type\":\"x/google.rpc.ErrorInfo\","
+                       "\"reason\":\"API_KEY_SERVICE_BLOCKED\"}]}}",
+                       0)
+                    .bad_key);
+    assert_false(refuse(403,
+                        "{\"error\":{\"details\":[{\"@type\":\"x/google.rpc.ErrorInfo\","
+                        "\"reason\":\"CONSUMER_SUSPENDED\"}]}}",
+                        0)
+                     .bad_key);
+    assert_false(refuse(429, "", 0).bad_key);
+}
+
 static void durations(void **state)
 {
     (void)state;
@@ -308,6 +358,7 @@ int main(void)
         cmocka_unit_test(recorded_text_only), cmocka_unit_test(every_reason),
         cmocka_unit_test(forms_of_nothing),   cmocka_unit_test(which_image),
         cmocka_unit_test(every_status),       cmocka_unit_test(kinds_of_429),
+        cmocka_unit_test(what_quotas_allow),  cmocka_unit_test(keys_at_fault),
         cmocka_unit_test(durations),          cmocka_unit_test(recorded_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
