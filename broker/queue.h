@@ -233,8 +233,11 @@ MUST_USE enum err queue_tell(struct queue *q, struct span batch, struct span non
                              struct span event, queue_done *done, void *ctx);
 
 typedef void queue_renew_done(void *ctx, enum err e, const struct queue_renewed *r);
+// `limits`: the limit groups the worker sends to, for people to see: lines of the group, an
+// error code when it is blocked, and until when (ms), with tabs between them.
 MUST_USE enum err queue_renew(struct queue *q, struct span inc, int64_t lease_ms,
-                              unsigned flight, queue_renew_done *done, void *ctx);
+                              unsigned flight, struct span limits, queue_renew_done *done,
+                              void *ctx);
 // What the server holds for this incarnation, 1,000 at most.
 typedef void queue_fields_done(void *ctx, enum err e, const struct queue_field *f, size_t n);
 MUST_USE enum err queue_mine(struct queue *q, struct span inc, queue_fields_done *done,
@@ -332,7 +335,7 @@ MUST_USE enum err queue_budget(struct queue *q, struct span batch, int64_t micro
 // bytes, cost (millionths of USD).
 MUST_USE enum err queue_usage(struct queue *q, int64_t day, queue_names_done *done, void *ctx);
 struct queue_worker {
-    struct span inc, host, pid, concurrency, flight, version, sink;
+    struct span inc, host, pid, concurrency, flight, version, sink, limits;
     int64_t since_ms, lease_ends_ms;
 };
 typedef void queue_workers_done(void *ctx, enum err e, const struct queue_worker *w, size_t n);

@@ -76,12 +76,13 @@ static void read_renewed(const struct queue_call *c, enum err e, const redisRepl
 }
 
 enum err queue_renew(struct queue *q, struct span inc, int64_t lease_ms, unsigned flight,
-                     queue_renew_done *done, void *ctx)
+                     struct span limits, queue_renew_done *done, void *ctx)
 {
-    struct args *a = script_args(q, 3, 2 * ARGS_INT);
+    struct args *a = script_args(q, 4, 2 * ARGS_INT);
     args_add(a, inc);
     args_int(a, lease_ms);
     args_uint(a, flight);
+    args_add(a, limits);
     return call_script(
         q, SCRIPT_RENEW, a,
         &(struct queue_call){.read = read_renewed, .done.renewed = done, .ctx = ctx});

@@ -299,7 +299,8 @@ enum err queue_states(struct queue *q, struct span batch, uint32_t first, size_t
 // --- Workers
 // -----------------------------------------------------------------------------------
 
-// [inc, lease's end, host, pid, concurrency, flight, version, sink, since]; nil where unknown
+// [inc, lease's end, host, pid, concurrency, flight, version, sink, since, limits]; nil where
+// unknown
 static enum err read_worker(const redisReply *r, struct queue_worker *w)
 {
     struct span *texts[] = {&w->host,   &w->pid,     &w->concurrency,
@@ -310,6 +311,8 @@ static enum err read_worker(const redisReply *r, struct queue_worker *w)
         if (!reply_str(reply_at(r, 2 + i), texts[i]) && !reply_nil(reply_at(r, 2 + i)))
             return ERR_FORMAT;
     w->since_ms = reply_int_or_zero(reply_at(r, 8));
+    if (!reply_str(reply_at(r, 9), &w->limits) && !reply_nil(reply_at(r, 9)))
+        return ERR_FORMAT;
     return OK;
 }
 

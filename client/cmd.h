@@ -40,6 +40,7 @@ enum cmd_group { // of options
 };
 
 struct cmd;
+struct limited;
 struct command {
     const char *name, *words, *help; // words: "INPUT..."
     unsigned groups;
@@ -78,6 +79,7 @@ struct cmd {
     uint64_t workers, concurrency, columns, cell;
     // made of them
     struct catalogue *catalogue;
+    struct limited *limited; // of status; NULL: not looked yet
     struct job defaults;
     struct buf why;
 };

@@ -5,17 +5,21 @@
 #include <unistd.h>
 
 #include "client/cmd.h"
+#include "client/limited.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/text.h"
 
+#define LOOK_MS     2000 // between looks at what limits the farm
 #define PROGRESS_MS 1000 // between progress events of --json
 
 struct follow {
     struct cmd *cmd;
     const struct cmd_follow *what;
     struct progress *progress;
+    struct limited *limited; // NULL: nobody would see it
+    int64_t look_ms;         // when it is looked again, clock_mono_ms()
     struct output *output;
     char last_id[32];
     int64_t told_ms;
@@ -89,10 +93,21 @@ static void on_event(void *ctx, const struct event *e, struct span event_id)
     }
 }
 
+static void told_limits(void *ctx)
+{
+    struct follow *f = ctx;
+    if (progress_limited(f->progress, limited_worst(f->limited)) && f->cmd->json)
+        print_progress(f);
+}
+
 static void on_idle(void *ctx)
 {
     struct follow *f = ctx;
     fflush(stdout);
+    if (f->limited && clock_mono_ms() >= f->look_ms) {
+        f->look_ms = clock_mono_ms() + LOOK_MS;
+        limited_look(f->limited);
+    }
     if (f->what->idle)
         f->what->idle(f->what->ctx);
 }
@@ -238,7 +253,10 @@ int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
     f.progress = e == OK ? progress_new(c->json ? NULL : stderr, (uint32_t)b.total) : NULL;
     if (e == OK && !f.progress)
         e = ERR_NOMEM;
+    if (e == OK && (c->json || progress_drawn(f.progress)))
+        f.limited = limited_new(s, told_limits, &f);
     int status = e == OK ? follow(&f, s, &b, r) : cmd_fail(c, e);
+    limited_free(f.limited);
     progress_free(f.progress);
     output_free(f.output);
     collect_batch_free(&b);

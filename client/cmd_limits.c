@@ -5,6 +5,7 @@
 
 #include "broker/limit.h"
 #include "client/cmd.h"
+#include "client/limited.h"
 #include "common/json.h"
 
 #define TIMEOUT 5.0
@@ -112,7 +113,30 @@ static enum err show(struct limits *l)
     return wait(l, limit_ask(session_redis(l->session), TIMEOUT, &r, on_grant, l));
 }
 
-static enum err show_all(struct limits *l)
+// The groups that workers send to.
+static enum err show_used(struct limits *l, const struct limited *used)
+{
+    const char *name;
+    enum err e = OK;
+    for (size_t i = 0; e == OK && (name = limited_name(used, i)); i++) {
+        buf_clear(&l->group);
+        buf_add_str(&l->group, name);
+        e = show(l);
+    }
+    return e;
+}
+
+static bool is_used(const struct limits *l, const struct limited *used)
+{
+    const char *name;
+    for (size_t i = 0; (name = limited_name(used, i)); i++)
+        if (span_is(buf_span(&l->group), name))
+            return true;
+    return false;
+}
+
+// And those of the project "default" that limits may have been set for.
+static enum err show_catalogue(struct limits *l, const struct limited *used)
 {
     static const char *const lanes[] = {"standard", "flex", "priority", "batch"};
     const struct model *m;
@@ -122,8 +146,21 @@ static enum err show_all(struct limits *l)
             struct span name = model_name(m);
             buf_clear(&l->group);
             buf_addf(&l->group, "default/%.*s/%s", (int)name.len, name.ptr, lanes[k]);
-            e = show(l);
+            if (!is_used(l, used))
+                e = show(l);
         }
+    return e;
+}
+
+static enum err show_all(struct limits *l)
+{
+    struct limited *used = limited_new(l->session, NULL, NULL);
+    enum err e = used ? limited_wait(used) : ERR_NOMEM;
+    if (e == OK)
+        e = show_used(l, used);
+    if (e == OK)
+        e = show_catalogue(l, used);
+    limited_free(used);
     if (e == OK && l->shown == 0 && !l->cmd->json)
         cmd_say(0, "no model of the catalogue is limited");
     return e;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/cmd.h"
+#include "client/limited.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/text.h"
@@ -22,7 +23,8 @@ static bool stalled(const struct collect_batch *b)
     return !b->sealed && clock_wall_ms() - b->created_ms > 60000;
 }
 
-static struct json_object *batch_json(struct span name, const struct collect_batch *b)
+static struct json_object *batch_json(const struct cmd *c, struct span name,
+                                      const struct collect_batch *b)
 {
     char time[CLOCK_RFC3339_SIZE];
     struct json_object *o = json_object_new_object();
@@ -46,6 +48,8 @@ static struct json_object *batch_json(struct span name, const struct collect_bat
     json_put_int(o, "possible_double_bill", b->possible_double_bill);
     json_put_cstr(o, "created", time);
     json_put_bool(o, "stalled", stalled(b));
+    if (c->limited)
+        json_put(o, "limited_by", b->done_ms ? NULL : limited_json(limited_worst(c->limited)));
     return o;
 }
 
@@ -53,7 +57,7 @@ static void print_batch(const struct cmd *c, struct span name, const struct coll
 {
     struct buf usd = {.max = 64};
     if (c->json) {
-        cmd_print(batch_json(name, b));
+        cmd_print(batch_json(c, name, b));
         return;
     }
     cmd_show_usd(&usd, b->cost_micro);
@@ -194,11 +198,28 @@ static enum err ask_workers(struct session *s, struct workers_call *call)
 // --- Commands
 // ------------------------------------------------------------------------------------
 
+// What limits the farm now: each group that is limited, and where that is no one, what else.
+static void say_limits(const struct limited *l)
+{
+    const struct limited_group *g;
+    struct buf text = {.max = 512};
+    for (size_t i = 0; (g = limited_at(l, i)); i++) {
+        buf_clear(&text);
+        limited_show(&text, g);
+        cmd_say(0, "%s%s", buf_str(&text), g->limiting ? "" : "; another project goes on");
+    }
+    if (!limited_worst(l))
+        cmd_say(0, "limited by: %s", limited_else(l));
+    buf_free(&text);
+}
+
 static enum err status(struct cmd *c, struct session *s)
 {
     struct collect_batch b = {0};
     struct workers_call workers = {.quiet = true};
     enum err e = ask_workers(s, &workers);
+    if (e == OK)
+        e = (c->limited = limited_new(s, NULL, NULL)) ? limited_wait(c->limited) : ERR_NOMEM;
     if (c->words.n == 0 && e == OK) {
         e = print_batches(c, s, 20);
     } else if (e == OK) {
@@ -214,6 +235,9 @@ static enum err status(struct cmd *c, struct session *s)
                 workers.n ? "%zu workers"
                           : "%zu workers: nothing will move until one is started",
                 workers.n);
+    if (e == OK && !c->json)
+        say_limits(c->limited);
+    limited_free(c->limited);
     return e;
 }
 

@@ -6,14 +6,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "client/limited.h"
 #include "common/clock.h"
 #include "common/json.h"
 
-#define WINDOW_S  30 // over which the rate is taken
-#define REDRAW_MS 100
-#define MAX_COLS  200
-#define MAX_BAR   40
-#define MIN_BAR   10
+#define WINDOW_S    30 // over which the rate is taken
+#define REDRAW_MS   100
+#define MAX_COLS    200
+#define MAX_BAR     40
+#define MIN_BAR     10
+#define MAX_LIMITED 512 // bytes of words
 
 struct progress {
     FILE *f; // NULL: nothing is drawn
@@ -25,6 +27,8 @@ struct progress {
     int64_t drawn_ms;          // when the line was drawn last
     bool shown;                // it stands on the terminal
     enum code blocked;         // why nothing can be sent; CODE_OK: it can
+    struct buf limited;        // what limits the farm, in words
+    struct json_object *limited_json;
 };
 
 struct progress *progress_new(FILE *terminal, uint32_t total)
@@ -34,6 +38,7 @@ struct progress *progress_new(FILE *terminal, uint32_t total)
         return NULL;
     p->f = terminal && isatty(fileno(terminal)) ? terminal : NULL;
     p->total = total;
+    p->limited.max = MAX_LIMITED;
     p->start_ms = -1;
     p->drawn_ms = INT64_MIN / 2;
     return p;
@@ -41,8 +46,11 @@ struct progress *progress_new(FILE *terminal, uint32_t total)
 
 void progress_free(struct progress *p)
 {
-    if (p)
-        progress_hide(p);
+    if (!p)
+        return;
+    progress_hide(p);
+    buf_free(&p->limited);
+    json_object_put(p->limited_json);
     free(p);
 }
 
@@ -63,6 +71,25 @@ void progress_start_from(struct progress *p, int64_t completed, int64_t failed,
 void progress_total(struct progress *p, uint32_t total)
 {
     p->total = total;
+}
+
+static bool same_limit(struct json_object *old, const struct limited_group *g)
+{
+    struct span reason, group;
+    if (!old || !g)
+        return !old && !g;
+    return json_get_str(old, "reason", &reason) && span_is(reason, g->reason) &&
+           json_get_str(old, "group", &group) && span_is(group, g->group);
+}
+
+bool progress_limited(struct progress *p, const struct limited_group *g)
+{
+    bool same = same_limit(p->limited_json, g);
+    buf_clear(&p->limited);
+    limited_show(&p->limited, g);
+    json_object_put(p->limited_json);
+    p->limited_json = limited_json(g);
+    return !same;
 }
 
 // --- Counting --------------------------------------------------------------------------------
@@ -193,6 +220,7 @@ struct json_object *progress_json(const struct progress *p, int64_t mono_ms, str
     else
         json_put_fixed(o, "eta_s", left, 1);
     json_put_usd(o, "cost_usd", p->cost_micro);
+    json_put(o, "limited_by", json_object_get(p->limited_json));
     return o;
 }
 
@@ -224,6 +252,8 @@ static void add_figures(const struct progress *p, int64_t mono_ms, struct buf *o
         buf_addf(out, "  $%.2f", (double)p->cost_micro / 1e6);
     if (p->blocked != CODE_OK)
         buf_addf(out, "  blocked: %s", code_name(p->blocked));
+    else if (p->limited.len && !p->limited.err)
+        buf_addf(out, "  %s", buf_str(&p->limited));
 }
 
 static void add_bar(const struct progress *p, size_t cells, struct buf *out)

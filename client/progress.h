@@ -11,6 +11,7 @@
 #include "broker/event.h"
 #include "common/buf.h"
 
+struct limited_group;
 struct progress;
 
 // `terminal`: where the line is drawn; NULL, or no terminal: nothing is. `total` 0: not known.
@@ -23,6 +24,9 @@ void progress_start_from(struct progress *p, int64_t completed, int64_t failed,
                          int64_t cancelled, int64_t cost_micro);
 void progress_total(struct progress *p, uint32_t total);
 void progress_event(struct progress *p, const struct event *e, int64_t mono_ms);
+
+// What limits the farm; NULL: nothing does. Copied. True: it is something else than before.
+bool progress_limited(struct progress *p, const struct limited_group *g);
 
 // Redraws, at most ten times a second. Call it after events and from a timer.
 void progress_draw(struct progress *p, int64_t mono_ms);

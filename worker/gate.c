@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/code.h"
 #include "broker/job.h"
 #include "broker/limit.h"
 #include "common/clock.h"
@@ -307,6 +308,7 @@ static void presume(struct gate *g)
     if (g->blocked || !keyring_out(g->keys))
         return;
     g->blocked = g->presumed = true;
+    snprintf(g->blocked_by, sizeof g->blocked_by, "%s", code_name(CODE_BAD_KEY));
 }
 
 unsigned gate_room(struct gate *g, unsigned want)

@@ -48,6 +48,7 @@ struct gates_options {
     // What limits the group now has changed: a dimension, "cooling", "probing", "inflight", or
     // nothing (empty); `seconds`: for how long at least.
     void (*limited)(void *ctx, struct span group, struct span reason, double seconds);
+    void (*news)(void *ctx); // gates_say() would say something else than before
     // Under which calls in flight are counted, and for how long.
     struct span (*incarnation)(void *ctx);
     double lease;
@@ -56,6 +57,8 @@ struct gates_options {
 };
 struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gates_options *o);
 void gates_free(struct gates *g); // NULL is fine
+// The groups, and what blocks them, as queue_renew() takes them; as many as there is room for.
+void gates_say(const struct gates *g, struct buf *out);
 
 // How many of `want` calls could be let through soon, beyond those that wait already; asks the
 // limiter for slots where it is fewer (`room` follows).
@@ -73,7 +76,7 @@ void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate);
 void gate_learned(struct gate *g, const char *spec);
 // Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one
 // call is let through to see. True when this is news.
-bool gate_block(struct gate *g, double seconds);
+bool gate_block(struct gate *g, const char *code, double seconds);
 bool gate_unblock(struct gate *g); // a call went well; true when the group was blocked
 bool gate_blocked(const struct gate *g);
 struct span gate_group(const struct gate *g); // project/model/lane

@@ -1,12 +1,25 @@
 // gate_block.c - groups that can send nothing until somebody mends something.
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/clock.h"
 #include "worker/gate_private.h"
 
-bool gate_block(struct gate *g, double seconds)
+static void tell(struct gate *g)
+{
+    if (g->all->options.news)
+        g->all->options.news(g->all->options.ctx);
+}
+
+bool gate_block(struct gate *g, const char *code, double seconds)
 {
     bool news = !g->blocked || g->presumed;
     g->blocked = true;
     g->presumed = g->probing = false;
+    snprintf(g->blocked_by, sizeof g->blocked_by, "%s", code);
     gate_shut(g, seconds);
+    if (news)
+        tell(g);
     return news;
 }
 
@@ -14,12 +27,34 @@ bool gate_unblock(struct gate *g)
 {
     bool was = g->blocked;
     g->blocked = g->presumed = g->probing = false;
-    if (was)
+    if (was) {
         g->all->options.room(g->all->options.ctx);
+        tell(g);
+    }
     return was;
 }
 
 bool gate_blocked(const struct gate *g)
 {
     return g->blocked;
+}
+
+static void say(const struct gate *g, struct buf *out)
+{
+    int64_t left = g->closed_us - clock_boot_us();
+    int64_t until = g->blocked ? clock_wall_ms() + (left > 0 ? left / 1000 : 0) : 0;
+    size_t n = 0;
+    char line[2 * JOB_MAX_NAME + 200];
+    n = (size_t)snprintf(line, sizeof line, "%s\t%s\t%" PRId64 "\n", g->group,
+                         g->blocked ? g->blocked_by : "", until);
+    if (n < sizeof line && out->len + n < out->max)
+        buf_add(out, (struct span){line, n});
+}
+
+void gates_say(const struct gates *all, struct buf *out)
+{
+    const struct route *r;
+    SLIST_FOREACH(r, &all->list, link)
+    for (size_t i = 0; i < r->n; i++)
+        say(r->gates[i], out);
 }

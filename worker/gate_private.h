@@ -33,6 +33,7 @@ struct gate {
     int64_t closed_us;     // nothing goes through before; 0: open
     bool far;              // closed because the next slot is far away
     bool blocked, probing; // blocked: one probe at a time
+    char blocked_by[32];   // an error code
     bool presumed;         // blocked only because the keys were found bad at another gate
     ev_timer timer;
     bool told_differs;

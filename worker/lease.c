@@ -10,6 +10,9 @@
 #include "common/clock.h"
 #include "common/digest.h"
 
+#define MAX_LIMITS 4096 // bytes
+#define TELL_S     1.0  // until what has changed is told
+
 struct lease {
     struct ev_loop *loop;
     struct queue *queue;
@@ -126,8 +129,13 @@ static void on_renewed(void *ctx, enum err e, const struct queue_renewed *r)
 static void renew(struct lease *l)
 {
     l->asked_us = clock_boot_us();
-    l->under_way = queue_renew(l->queue, lease_incarnation(l), lease_ms(l),
-                               l->hooks.flight(l->hooks.ctx), on_renewed, l) == OK;
+    struct buf limits = {.max = MAX_LIMITS};
+    if (l->hooks.limits)
+        l->hooks.limits(l->hooks.ctx, &limits);
+    l->under_way =
+        queue_renew(l->queue, lease_incarnation(l), lease_ms(l), l->hooks.flight(l->hooks.ctx),
+                    buf_span(&limits), on_renewed, l) == OK;
+    buf_free(&limits);
     if (!l->under_way)
         again(l, 0.2);
 }
@@ -235,6 +243,13 @@ void lease_leave(struct lease *l, void (*left)(void *ctx), void *ctx)
     ev_timer_stop(l->loop, &l->timer);
     if (!held || queue_leave(l->queue, lease_incarnation(l), on_left, l) != OK)
         on_left(l, OK, 0);
+}
+
+void lease_tell(struct lease *l)
+{
+    if (l->state == LEASE_HELD && !l->under_way && ev_is_active(&l->timer) &&
+        ev_timer_remaining(l->loop, &l->timer) > TELL_S)
+        again(l, TELL_S);
 }
 
 double lease_seconds(const struct lease *l)

@@ -23,6 +23,7 @@ struct lease_hooks {
     // The server refuses to register us, or to renew, for a reason that does not pass by
     // itself; it is asked again all the same. May be NULL.
     void (*refused)(void *ctx, enum err e);
+    void (*limits)(void *ctx, struct buf *out); // see queue_renew(); may be NULL
 };
 
 struct lease_options {
@@ -43,6 +44,8 @@ void lease_free(struct lease *l);        // NULL is fine
 void lease_connected(struct lease *l);   // the connection is up: registers, or renews at once
 bool lease_holds(const struct lease *l); // read right before each send
 struct span lease_incarnation(const struct lease *l);
+// What is told of this worker has changed: it is renewed within a second.
+void lease_tell(struct lease *l);
 uint64_t lease_next_seq(struct lease *l); // 1, 2, ... within one incarnation
 // An answer said that the lease is lost; `gained` follows when a fresh one is made.
 void lease_was_lost(struct lease *l);

@@ -31,6 +31,8 @@ struct route *route_find(struct gates *all, struct span lane_model)
         return NULL;
     }
     SLIST_INSERT_HEAD(&all->list, r, link);
+    if (all->options.news)
+        all->options.news(all->options.ctx);
     return r;
 }
 

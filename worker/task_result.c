@@ -213,7 +213,7 @@ static void tell_blocked(struct task *t, const struct provider_result *r)
 static void block(struct task *t, const struct provider_result *r)
 {
     struct span group = gate_group(t->pass.gate);
-    if (gate_block(t->pass.gate, r->delay_floor))
+    if (gate_block(t->pass.gate, code_name(r->code), r->delay_floor))
         log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)group.len, group.ptr,
                  code_name(r->code), r->message.len ? r->message.ptr : "");
     gate_learned(t->pass.gate, r->allows);

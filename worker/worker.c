@@ -29,6 +29,12 @@ static void limited(void *ctx, struct span group, struct span reason, double sec
         log_info("no longer limited", "group=%.*s", (int)group.len, group.ptr);
 }
 
+static void groups_changed(void *ctx)
+{
+    const struct worker *w = ctx;
+    lease_tell(w->lease);
+}
+
 static struct span incarnation(void *ctx)
 {
     const struct worker *w = ctx;
@@ -184,6 +190,7 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                .differs = limit_differs,
                                .limited = limited,
                                .incarnation = incarnation,
+                               .news = groups_changed,
                                .lease = o->lease,
                                .concurrency = o->concurrency,
                                .ctx = w};

@@ -17,6 +17,7 @@ static void gained(void *ctx)
     w->why_refused = OK;
     w->resend = w->claiming = false;
     w->seq = lease_next_seq(w->lease);
+    lease_tell(w->lease); // groups that the last incarnation had
     worker_ask(w);
 }
 
@@ -110,5 +111,15 @@ void worker_on_tick(struct ev_loop *loop, ev_timer *t, int revents)
         worker_tick(w, 0.5);
 }
 
-const struct lease_hooks worker_lease_hooks = {
-    .gained = gained, .lost = lost, .renewed = renewed, .flight = flight, .refused = refused};
+static void limits(void *ctx, struct buf *out)
+{
+    struct worker *w = ctx;
+    gates_say(w->gates, out);
+}
+
+const struct lease_hooks worker_lease_hooks = {.gained = gained,
+                                               .lost = lost,
+                                               .renewed = renewed,
+                                               .flight = flight,
+                                               .limits = limits,
+                                               .refused = refused};

@@ -343,7 +343,7 @@ static void told_renewed(void *ctx, enum err e, const struct queue_renewed *r)
 struct renewal farm_renew(struct farm *f, const struct hand *h)
 {
     struct renewal r = {0};
-    r.err = queue_renew(f->queue, span_of(h->inc), FARM_LEASE, 0, told_renewed, &r);
+    r.err = queue_renew(f->queue, span_of(h->inc), FARM_LEASE, 0, SPAN(""), told_renewed, &r);
     if (r.err == OK)
         wait_for(f->loop, &r.done, "a renewal");
     return r;

@@ -528,7 +528,7 @@ static void on_idle(void *ctx)
 static void taker_open(struct taker *t, struct farm *f)
 {
     const struct lease_options lo = {.seconds = 60, .host = "here"};
-    const struct lease_hooks lh = {on_gained, on_lost, on_renewed, no_flight, t, NULL};
+    const struct lease_hooks lh = {on_gained, on_lost, on_renewed, no_flight, t, NULL, NULL};
     *t =
         (struct taker){.farm = f, .link = link_new(f->loop, redis_server_url(f->server), NULL)};
     t->queue = queue_new(t->link->redis, SPAN("q"), 0.2);

@@ -1,0 +1,323 @@
+// limited.c - see limited.h. One look: the workers, then the limiter, group by group, all asked
+// at once.
+#include "client/limited.h"
+
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "broker/limit.h"
+#include "broker/queue.h"
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/text.h"
+
+#define TIMEOUT   5.0
+#define MAX_GROUP (2 * JOB_MAX_NAME + 32)
+
+struct seen {
+    struct limited *all;
+    char name[MAX_GROUP], reason[64], code[32];
+    bool blocked; // as a worker says; `until_ms` then is the earliest of theirs
+    bool open;    // a worker says that it is not
+    struct limited_group shown;
+};
+
+struct limited {
+    struct session *session;
+    void (*told)(void *ctx);
+    void *ctx;
+    unsigned under_way; // requests
+    bool freed, done;
+    enum err err;
+    size_t n, n_shown, workers;
+    uint64_t flight, concurrency;
+    const struct limited_group *list[LIMITED_GROUPS];
+    struct seen groups[LIMITED_GROUPS];
+};
+
+struct limited *limited_new(struct session *s, void (*told)(void *ctx), void *ctx)
+{
+    struct limited *l = calloc(1, sizeof *l);
+    if (!l)
+        return NULL;
+    l->session = s;
+    l->told = told;
+    l->ctx = ctx;
+    return l;
+}
+
+// Answers that are under way still come, and find it.
+void limited_free(struct limited *l)
+{
+    if (l && l->under_way)
+        l->freed = true;
+    else
+        free(l);
+}
+
+// Copies, cut, what came from outside, so that it cannot steer a terminal.
+static void take_word(char *out, size_t size, struct span s)
+{
+    size_t n = s.len < size - 1 ? s.len : size - 1;
+    for (size_t i = 0; i < n; i++)
+        out[i] = s.ptr[i] > ' ' && s.ptr[i] <= '~' ? s.ptr[i] : '?';
+    out[n] = '\0';
+}
+
+// --- What was seen
+// -------------------------------------------------------------------------------
+
+// Model and lane, behind the project.
+static const char *what_of(const char *group)
+{
+    const char *slash = strchr(group, '/');
+    return slash ? slash + 1 : group;
+}
+
+// Every project's group of that model and lane is limited, too.
+static bool is_limiting(const struct limited *l, const struct seen *g)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!l->groups[i].reason[0] &&
+            strcmp(what_of(l->groups[i].name), what_of(g->name)) == 0)
+            return false;
+    return true;
+}
+
+static void sum_up(struct limited *l)
+{
+    l->n_shown = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        struct seen *g = &l->groups[i];
+        if (!g->reason[0] && g->blocked && !g->open)
+            snprintf(g->reason, sizeof g->reason, "%s",
+                     strcmp(g->code, "quota_exhausted") == 0 ? "daily quota" : "blocked");
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        struct seen *g = &l->groups[i];
+        if (!g->reason[0])
+            continue;
+        g->shown = (struct limited_group){g->name, g->reason, g->code, g->shown.until_ms,
+                                          is_limiting(l, g)};
+        l->list[l->n_shown++] = &g->shown;
+    }
+}
+
+static void answered(struct limited *l)
+{
+    if (--l->under_way > 0)
+        return;
+    if (l->freed) {
+        free(l);
+        return;
+    }
+    sum_up(l);
+    l->done = true;
+    if (l->told)
+        l->told(l->ctx);
+}
+
+// --- The limiter
+// ---------------------------------------------------------------------------------
+
+static const struct {
+    const char *limiter, *shown;
+} names[] = {
+    {"probing", "circuit open"}, {"rpd", "daily quota"}, {"inflight", "calls in flight"}};
+
+static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
+{
+    struct seen *to = ctx;
+    if (e == OK && g->reason.len) {
+        take_word(to->reason, sizeof to->reason, g->reason);
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+            if (strcmp(to->reason, names[i].limiter) == 0)
+                snprintf(to->reason, sizeof to->reason, "%s", names[i].shown);
+        to->code[0] = '\0';
+        to->shown.until_ms = g->wait_us ? clock_wall_ms() + g->wait_us / 1000 : 0;
+    }
+    answered(to->all);
+}
+
+static void ask_limiter(struct limited *l, struct seen *g)
+{
+    struct limit_request r = {.group = span_of(g->name)};
+    if (limit_ask(session_redis(l->session), TIMEOUT, &r, on_grant, g) == OK)
+        l->under_way++;
+}
+
+// --- The workers
+// ---------------------------------------------------------------------------------
+
+// Takes what is before the first `c`, or all.
+static struct span cut(struct span *left, char c)
+{
+    const char *at = left->len ? memchr(left->ptr, c, left->len) : NULL;
+    struct span part = {left->ptr, at ? (size_t)(at - left->ptr) : left->len};
+    size_t gone = part.len + (at != NULL);
+    left->ptr += gone;
+    left->len -= gone;
+    return part;
+}
+
+static struct seen *find(struct limited *l, struct span name)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (span_is(name, l->groups[i].name))
+            return &l->groups[i];
+    if (l->n == LIMITED_GROUPS || name.len == 0 || name.len >= MAX_GROUP)
+        return NULL;
+    struct seen *g = &l->groups[l->n++];
+    *g = (struct seen){.all = l};
+    take_word(g->name, sizeof g->name, name);
+    return g;
+}
+
+static void take_line(struct limited *l, struct span line)
+{
+    struct span name = cut(&line, '\t'), code = cut(&line, '\t');
+    uint64_t until = 0;
+    struct seen *g = find(l, name);
+    if (!g)
+        return;
+    if (code.len == 0 || text_uint(line, 1, INT64_MAX, &until) != OK) {
+        g->open = true;
+        return;
+    }
+    if (!g->blocked || (int64_t)until < g->shown.until_ms)
+        g->shown.until_ms = (int64_t)until;
+    g->blocked = true;
+    take_word(g->code, sizeof g->code, code);
+}
+
+static uint64_t number(struct span s)
+{
+    uint64_t n = 0;
+    return text_uint(s, 0, 1000000, &n) == OK ? n : 0;
+}
+
+static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size_t n)
+{
+    struct limited *l = ctx;
+    l->err = e;
+    l->n = l->n_shown = 0;
+    l->flight = l->concurrency = 0;
+    l->workers = e == OK ? n : 0;
+    for (size_t i = 0; e == OK && i < n && !l->freed; i++) {
+        l->flight += number(w[i].flight);
+        l->concurrency += number(w[i].concurrency);
+        for (struct span left = w[i].limits; left.len > 0;)
+            take_line(l, cut(&left, '\n'));
+    }
+    for (size_t i = 0; i < l->n && !l->freed; i++)
+        ask_limiter(l, &l->groups[i]);
+    answered(l);
+}
+
+void limited_look(struct limited *l)
+{
+    if (l->under_way)
+        return;
+    l->done = false;
+    l->err = queue_workers(session_queue(l->session), on_workers, l);
+    l->under_way = l->err == OK;
+}
+
+enum err limited_wait(struct limited *l)
+{
+    limited_look(l);
+    enum err e = l->under_way ? session_wait(l->session, &l->done) : l->err;
+    return e == OK ? l->err : e;
+}
+
+// --- What is shown
+// -------------------------------------------------------------------------------
+
+const struct limited_group *limited_at(const struct limited *l, size_t i)
+{
+    return i < l->n_shown ? l->list[i] : NULL;
+}
+
+const char *limited_name(const struct limited *l, size_t i)
+{
+    return i < l->n ? l->groups[i].name : NULL;
+}
+
+const struct limited_group *limited_worst(const struct limited *l)
+{
+    static const char *const order[] = {"blocked", "daily quota", "circuit open", "cooling"};
+    const size_t others = sizeof order / sizeof *order;
+    const struct limited_group *worst = NULL;
+    size_t rank = others + 1;
+    for (size_t i = 0; i < l->n_shown; i++) {
+        size_t at = 0;
+        while (at < others && strcmp(order[at], l->list[i]->reason) != 0)
+            at++;
+        if (l->list[i]->limiting && at < rank) {
+            worst = l->list[i];
+            rank = at;
+        }
+    }
+    return worst;
+}
+
+static bool is_daily(const struct limited_group *g)
+{
+    return strcmp(g->reason, "daily quota") == 0;
+}
+
+static void show_until(struct buf *out, const struct limited_group *g)
+{
+    time_t at = (time_t)(g->until_ms / 1000);
+    struct tm tm;
+    char text[16];
+    if (is_daily(g))
+        buf_add_str(out, " until 00:00 Pacific");
+    else if (g->until_ms && localtime_r(&at, &tm) &&
+             strftime(text, sizeof text, "%H:%M:%S", &tm))
+        buf_addf(out, " until %s", text);
+}
+
+void limited_show(struct buf *out, const struct limited_group *g)
+{
+    static const char standard[] = "/standard";
+    if (!g)
+        return;
+    size_t n = strlen(g->group), lane = sizeof standard - 1;
+    if (n > lane && strcmp(g->group + n - lane, standard) == 0)
+        n -= lane; // the lane that needs no word
+    if (*g->code)
+        buf_addf(out, "%s (%s): %.*s", g->reason, g->code, (int)n, g->group);
+    else if (strcmp(g->reason, "cooling") == 0 || strcmp(g->reason, "circuit open") == 0)
+        buf_addf(out, "%s: %.*s", g->reason, (int)n, g->group);
+    else
+        buf_addf(out, "limited by %s of %.*s", g->reason, (int)n, g->group);
+    show_until(out, g);
+}
+
+struct json_object *limited_json(const struct limited_group *g)
+{
+    char until[CLOCK_RFC3339_SIZE];
+    if (!g)
+        return NULL;
+    struct json_object *o = json_object_new_object();
+    int64_t ms = is_daily(g) ? limit_day_end(clock_wall_ms() * 1000) / 1000 : g->until_ms;
+    json_put_cstr(o, "reason", g->reason);
+    json_put_cstr(o, "group", g->group);
+    if (*g->code)
+        json_put_cstr(o, "code", g->code);
+    if (ms) {
+        clock_rfc3339(ms, until);
+        json_put_cstr(o, "until", until);
+    }
+    return o;
+}
+
+const char *limited_else(const struct limited *l)
+{
+    return l->workers == 0                                     ? "no workers"
+           : l->concurrency > 0 && l->flight >= l->concurrency ? "concurrency"
+                                                               : "nothing";
+}

@@ -1,0 +1,41 @@
+// limited.h - what limits the farm now: which of the groups that its workers send to can send
+// nothing, why and until when. Which groups there are, and which are blocked, the workers say;
+// the rest is asked of the limiter itself.
+#ifndef CLIENT_LIMITED_H
+#define CLIENT_LIMITED_H
+
+#include <json-c/json.h>
+
+#include "client/session.h"
+
+#define LIMITED_GROUPS 32 // that are looked at
+
+struct limited;
+// `told`, which may be NULL, is called when a look is over.
+struct limited *limited_new(struct session *s, void (*told)(void *ctx), void *ctx);
+void limited_free(struct limited *l); // NULL is fine
+// Looks once; `told` follows, and never from inside it. A look that is under way goes on alone.
+void limited_look(struct limited *l);
+// Looks, and waits until it is over.
+MUST_USE enum err limited_wait(struct limited *l);
+
+// Groups that are limited, of those that were seen last. What another project may do for the
+// same model and lane does not limit the farm: such a group is none of `limiting`.
+struct limited_group {
+    const char *group;  // project/model/lane
+    const char *reason; // a dimension, "cooling", "circuit open", "daily quota", "blocked", ...
+    const char *code;   // of "blocked": an error code; else ""
+    int64_t until_ms;   // clock_wall_ms(); 0: not known
+    bool limiting;
+};
+const struct limited_group *limited_at(const struct limited *l, size_t i); // NULL: no more
+// Names of all groups that were seen, limited or not; NULL: no more.
+const char *limited_name(const struct limited *l, size_t i);
+const struct limited_group *limited_worst(const struct limited *l); // NULL: nothing limits
+// "limited by rpm of default/gemini-3.1-flash-image until 12:00:05", or nothing for NULL.
+void limited_show(struct buf *out, const struct limited_group *g);
+// {"reason", "group", "until"}; NULL for NULL: to be put as null. The caller owns it.
+struct json_object *limited_json(const struct limited_group *g);
+// What holds the farm when no group is limited: "no workers", "concurrency", or "nothing".
+const char *limited_else(const struct limited *l);
+#endif
