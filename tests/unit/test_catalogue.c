@@ -183,6 +183,46 @@ static void requests_have_only_what_is_set(void **state)
     buf_free(&out);
 }
 
+static void assert_same_request(const struct job *a, const struct job *b, bool same)
+{
+    char x[DIGEST_HEX], y[DIGEST_HEX];
+    request_digest(a, x);
+    request_digest(b, y);
+    assert_int_equal(strlen(x), DIGEST_HEX - 1);
+    assert_int_equal(strcmp(x, y) == 0, same);
+}
+
+// What decides what comes back makes a request another one; who asks for it, and how soon, not.
+static void requests_are_the_same_or_not(void **state)
+{
+    (void)state;
+    const struct job cat = a_cat();
+    struct job j[] = {cat, cat, cat, cat, cat, cat, cat, cat};
+    j[0].model = SPAN("another");
+    j[1].prompt = SPAN("a cat ");
+    j[2].negative = SPAN("a dog");
+    j[3].aspect_ratio = SPAN("1:1");
+    j[4].image_size = SPAN("1K");
+    j[5].has_seed = true; // of 0, which is not none
+    j[6].has_temperature = true;
+    j[7].samples = j[7].sample = 2;
+    for (size_t i = 0; i < sizeof j / sizeof *j; i++) {
+        assert_same_request(&cat, &j[i], false);
+        for (size_t k = 0; k < i; k++)
+            assert_same_request(&j[k], &j[i], false);
+    }
+    struct job same = cat;
+    same.id = SPAN("id");
+    same.lane = JOB_FLEX;
+    same.priority = JOB_HIGH;
+    same.samples = 4;
+    same.sample = 1;
+    same.max_attempts = 2;
+    same.timeout = same.deadline = same.dedupe = 5;
+    same.fail_unknown = true;
+    assert_same_request(&cat, &same, true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +232,7 @@ int main(void)
         cmocka_unit_test(a_file_replaces_it),
         cmocka_unit_test(bad_files_are_refused_by_place),
         cmocka_unit_test(requests_have_only_what_is_set),
+        cmocka_unit_test(requests_are_the_same_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

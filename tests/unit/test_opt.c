@@ -7,7 +7,7 @@
 
 struct values {
     bool flag;
-    const char *name;
+    const char *name, *maybe;
     struct opt_strs many;
     uint64_t jobs, memory;
     int64_t level, money;
@@ -21,6 +21,8 @@ static void make_table(struct opt *t, struct values *v)
         {.type = OPT_GROUP, .help = "Things:"},
         {"flag", 'f', OPT_FLAG, &v->flag, NULL, NULL, "TEST_FLAG", "a flag", 0, 0},
         {"name", 'n', OPT_STR, &v->name, "NAME", "nobody", "TEST_NAME,TEST_NAME_2", "a name", 0,
+         0},
+        {"maybe", 'y', OPT_MAYBE, &v->maybe, "TIME", NULL, NULL, "with a time or without", 0,
          0},
         {"many", 0, OPT_STRS, &v->many, "X", NULL, NULL, "several", 0, 0},
         {"jobs", 'j', OPT_UINT, &v->jobs, "N", "4", "TEST_JOBS", "how many", 1, 64},
@@ -107,6 +109,26 @@ static void every_form_of_an_option_is_read(void **state)
     assert_string_equal(r->v.many.at[1], "y");
     assert_int_equal(r->words.n, 1);
     assert_string_equal(r->words.at[0], "word");
+    done(r);
+}
+
+static void a_value_may_be_left_out(void **state)
+{
+    (void)state;
+    struct run *r = RUN("--maybe", "word", "-n", "me");
+    assert_int_equal(r->e, OK);
+    assert_string_equal(r->v.maybe, "");
+    assert_string_equal(r->v.name, "me");
+    assert_string_equal(r->words.at[0], "word"); // and not its value
+    done(r);
+    r = RUN("--maybe=5m", "--maybe");
+    assert_string_equal(r->v.maybe, "");
+    done(r);
+    r = RUN("-y5m", "word");
+    assert_string_equal(r->v.maybe, "5m");
+    done(r);
+    r = RUN("word");
+    assert_null(r->v.maybe);
     done(r);
 }
 
@@ -245,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_table),
         cmocka_unit_test(every_form_of_an_option_is_read),
+        cmocka_unit_test(a_value_may_be_left_out),
         cmocka_unit_test(words_may_look_like_options),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(the_environment_is_asked_before_the_default),
