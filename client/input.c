@@ -61,7 +61,9 @@ static void close_extra(struct draft *d, struct buf *map)
     mp_packer(&pk, map);
     msgpack_pack_map(&pk, d->n_extra);
     buf_add(map, buf_span(&d->extra));
-    if (d->extra.err || map->err)
+    if (d->extra.err == ERR_NOMEM || map->err == ERR_NOMEM)
+        d->err = ERR_NOMEM;
+    else if (d->extra.err || map->err)
         draft_fail(d, "longer than %u KiB", JOB_MAX_BYTES / 1024);
     d->job.extra = buf_span(map);
 }
@@ -90,7 +92,9 @@ enum err reader_add(struct reader *r, struct draft *d)
             (void)reader_fail(r, d->line, "more than can be submitted at once");
         }
     }
-    if (e == OK && !draft_ok(d))
+    if (d->err != OK)
+        e = d->err;
+    else if (e == OK && !draft_ok(d))
         e = inputs_put_bad(r->in, d->line, buf_span(&d->why), d->raw, r->complaints);
     buf_free(&extra);
     return e;

@@ -22,7 +22,7 @@ void draft_free(struct draft *d)
 
 bool draft_ok(const struct draft *d)
 {
-    return d->why.len == 0;
+    return d->why.len == 0 && d->err == OK;
 }
 
 void draft_fail(struct draft *d, const char *fmt, ...)
@@ -33,7 +33,9 @@ void draft_fail(struct draft *d, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vaddf(&d->why, fmt, ap);
     va_end(ap);
-    if (!d->why.len) // the words themselves were too long
+    if (d->why.err == ERR_NOMEM)
+        d->err = ERR_NOMEM;
+    else if (!d->why.len) // the words themselves were too long
         buf_add_str(&d->why, "malformed");
 }
 
@@ -41,7 +43,9 @@ static void check_raw(struct draft *d, const struct buf *raw)
 {
     size_t bad;
     const char *nul = raw->len ? memchr(raw->ptr, 0, raw->len) : NULL;
-    if (raw->err == ERR_TOOBIG)
+    if (raw->err == ERR_NOMEM)
+        d->err = ERR_NOMEM;
+    else if (raw->err == ERR_TOOBIG)
         draft_fail(d, "longer than %u KiB", JOB_MAX_BYTES / 1024);
     else if (nul)
         draft_fail(d, "a NUL byte at byte %zu", (size_t)(nul - raw->ptr));
@@ -59,6 +63,7 @@ void draft_begin(struct draft *d, const struct reader *r, uint32_t line, const s
     buf_clear(&d->extra);
     d->n_extra = 0;
     buf_clear(&d->why);
+    d->err = OK;
     check_raw(d, raw);
 }
 
@@ -152,7 +157,10 @@ void input_json_entry(struct draft *d)
     struct buf why = {.max = 256};
     if (!draft_ok(d))
         return;
-    if (json_read(d->raw, &d->json, &why) != OK)
+    enum err e = json_read(d->raw, &d->json, &why);
+    if (e == ERR_NOMEM)
+        d->err = e;
+    else if (e != OK)
         draft_fail(d, "malformed JSON: %s", buf_str(&why));
     else if (json_object_is_type(d->json, json_type_object))
         set_members(d, d->json);

@@ -46,6 +46,7 @@ struct draft { // one entry being put together
     struct buf extra;         // pairs of msgpack values: the unknown columns
     uint32_t n_extra;
     struct buf why; // the first complaint; empty while there is none
+    enum err err;   // no memory: nobody knows whether it is good
 };
 void draft_open(struct draft *d); // once; draft_begin for each entry
 void draft_free(struct draft *d);

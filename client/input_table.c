@@ -54,6 +54,12 @@ static struct span field(const struct row *row, size_t i)
     return (struct span){buf_str(&row->bytes) + from, row->ends[i] - from};
 }
 
+// Its fields are not what stands in the file.
+static bool no_memory(const struct row *row)
+{
+    return row->raw.err == ERR_NOMEM || row->bytes.err == ERR_NOMEM;
+}
+
 static bool blank(const struct row *row)
 {
     return row->n == 1 && !row->raw.err && !text_trim(buf_span(&row->raw)).len;
@@ -184,6 +190,8 @@ static enum err check_names(struct reader *r, const struct row *head)
 static enum err check_header(struct reader *r, const struct row *head)
 {
     size_t bad;
+    if (no_memory(head))
+        return ERR_NOMEM;
     if (head->raw.err || head->n > MAX_COLUMNS)
         return reader_fail(r, head->line, "the header is too long (%d columns at most)",
                            MAX_COLUMNS);
@@ -223,6 +231,8 @@ static void set_fields(struct draft *d, const struct row *head, const struct row
 static enum err add_row(struct reader *r, struct draft *d, const struct row *head,
                         const struct row *row)
 {
+    if (no_memory(row))
+        return ERR_NOMEM;
     draft_begin(d, r, row->line, &row->raw);
     if (row->wrong)
         draft_fail(d, "%s", row->wrong);

@@ -17,11 +17,13 @@ static int hex(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// A copy of `s` with %XX decoded; NULL when that is malformed, contains NUL, or memory is out.
-static char *decoded(struct span s)
+// A copy of `s` with %XX decoded. ERR_FORMAT: malformed, or it contains NUL.
+static enum err decode(struct span s, char **copy)
 {
     char *out = calloc(1, s.len + 1), *to = out;
-    for (size_t i = 0; out && i < s.len; i++) {
+    if (!out)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
         if (c == '%') {
             int high = i + 2 < s.len ? hex(s.ptr[i + 1]) : -1;
@@ -31,11 +33,12 @@ static char *decoded(struct span s)
         }
         if (c == '\0') {
             free(out);
-            return NULL;
+            return ERR_FORMAT;
         }
         *to++ = c;
     }
-    return out;
+    *copy = out;
+    return OK;
 }
 
 // Cuts `s` at the first `c`: returns what stands before it, and leaves what follows. When there
@@ -63,6 +66,14 @@ static enum err wrong(struct buf *why, const char *what)
     return ERR_FORMAT;
 }
 
+static enum err undecoded(struct buf *why, enum err e)
+{
+    if (e != ERR_NOMEM)
+        return wrong(why, "a %XX that is malformed");
+    buf_add_str(why, err_text(e));
+    return e;
+}
+
 static enum err read_user(struct span *rest, struct redis_url *u, struct buf *why)
 {
     const char *at = rest->len ? memrchr(rest->ptr, '@', rest->len) : NULL;
@@ -76,11 +87,10 @@ static enum err read_user(struct span *rest, struct redis_url *u, struct buf *wh
     struct span name = cut(&password, ':', &has_password);
     if (!has_password)
         return wrong(why, "a user without a password");
-    u->password = decoded(password);
-    u->user = name.len ? decoded(name) : NULL;
-    if (!u->password || (name.len && !u->user))
-        return wrong(why, "a %XX that is malformed");
-    return OK;
+    enum err e = decode(password, &u->password);
+    if (e == OK && name.len)
+        e = decode(name, &u->user);
+    return e == OK ? OK : undecoded(why, e);
 }
 
 static enum err read_db(struct span s, struct redis_url *u, struct buf *why)
@@ -92,13 +102,15 @@ static enum err read_db(struct span s, struct redis_url *u, struct buf *why)
     return OK;
 }
 
-// Adds a host; takes `name`.
-static enum err add_host(struct redis_url *u, char *name, uint16_t port, struct buf *why)
+static enum err add_host(struct redis_url *u, struct span host, uint16_t port, struct buf *why)
 {
-    struct redis_host *more = name ? realloc(u->hosts, (u->n_hosts + 1) * sizeof *more) : NULL;
+    char *name = NULL;
+    enum err e = decode(host, &name);
+    struct redis_host *more =
+        e == OK ? realloc(u->hosts, (u->n_hosts + 1) * sizeof *more) : NULL;
     if (!more) {
         free(name);
-        return wrong(why, "a %XX that is malformed");
+        return undecoded(why, e == OK ? ERR_NOMEM : e);
     }
     more[u->n_hosts++] = (struct redis_host){name, port};
     u->hosts = more;
@@ -127,7 +139,7 @@ static enum err read_host(struct span s, struct redis_url *u, struct buf *why)
         return wrong(why, "the port is not a number from 1 to 65535");
     if (host.len == 0 && u->kind != REDIS_SERVER)
         return wrong(why, "a host is missing");
-    return add_host(u, host.len ? decoded(host) : strdup("127.0.0.1"), (uint16_t)port, why);
+    return add_host(u, host.len ? host : SPAN("127.0.0.1"), (uint16_t)port, why);
 }
 
 static enum err read_hosts(struct span list, struct redis_url *u, struct buf *why)
@@ -154,8 +166,9 @@ static enum err read_path(struct span path, struct redis_url *u, struct buf *why
             name = path, path.len = 0;
         if (name.len == 0)
             return wrong(why, "the primary's name is missing");
-        if (!(u->primary = decoded(name)))
-            return wrong(why, "a %XX that is malformed");
+        enum err e = decode(name, &u->primary);
+        if (e != OK)
+            return undecoded(why, e);
     }
     enum err e = read_db(path, u, why);
     if (e == OK && u->kind == REDIS_CLUSTER && u->db != 0)
@@ -194,7 +207,7 @@ static enum err read_unix(struct span rest, struct redis_url *u, struct buf *why
     }
     if (path.len == 0 || path.ptr[0] != '/')
         return wrong(why, "the socket's path must begin with /");
-    if ((e = add_host(u, decoded(path), 0, why)) != OK)
+    if ((e = add_host(u, path, 0, why)) != OK)
         return e;
     if (strlen(u->hosts[0].name) > 107)
         return wrong(why, "the socket's path is longer than 107 bytes");

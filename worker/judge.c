@@ -111,25 +111,32 @@ static void take_text(struct provider_result *r, struct json_object *parts)
     }
 }
 
+// What a server says is counted and priced: nonsense must neither overflow a sum nor lower it.
+#define MAX_TOKENS 1000000000
+
+static int64_t tokens(struct json_object *o, const char *name)
+{
+    int64_t n = 0;
+    json_get_int(o, name, &n);
+    return n < 0 ? 0 : n > MAX_TOKENS ? MAX_TOKENS : n;
+}
+
 static void take_usage(struct provider_result *r, struct json_object *doc)
 {
     struct json_object *u, *details;
-    int64_t text = 0, thoughts = 0, n;
     struct span modality;
     if (!json_get(doc, "usageMetadata", json_type_object, &u))
         return;
     r->has_usage = true;
-    json_get_int(u, "promptTokenCount", &r->input_tokens);
-    json_get_int(u, "candidatesTokenCount", &text);
-    json_get_int(u, "thoughtsTokenCount", &thoughts);
-    r->output_tokens = text + thoughts;
+    r->input_tokens = tokens(u, "promptTokenCount");
+    r->output_tokens = tokens(u, "candidatesTokenCount") + tokens(u, "thoughtsTokenCount");
     if (!json_get(u, "candidatesTokensDetails", json_type_array, &details))
         return;
     for (size_t i = 0; i < json_object_array_length(details); i++) {
         struct json_object *d = json_object_array_get_idx(details, i);
         if (json_get_str(d, "modality", &modality) && span_is(modality, "IMAGE") &&
-            json_get_int(d, "tokenCount", &n))
-            r->image_tokens += n;
+            r->image_tokens < MAX_TOKENS)
+            r->image_tokens += tokens(d, "tokenCount");
     }
 }
 

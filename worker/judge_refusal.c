@@ -38,7 +38,8 @@ static void set(struct provider_result *r, enum code code, enum provider_retry r
 #define DAY_PROBE \
     600.0 // seconds between looks whether a day's quota is back: its window may roll
 #define MAX_QUOTA  1000000000u
-#define STOP_PROBE 60.0 // the same for a key or a permission that somebody must mend
+#define MOST_DELAY 86400.0 // whatever a server says: nobody waits longer for its word
+#define STOP_PROBE 60.0    // the same for a key or a permission that somebody must mend
 
 static bool has(struct span s, const char *part)
 {
@@ -115,7 +116,8 @@ static double asked_delay(struct json_object *error, struct span message, double
         if (told > delay)
             delay = told;
     }
-    return exact > delay ? exact : delay;
+    delay = exact > delay ? exact : delay;
+    return delay < MOST_DELAY ? delay : MOST_DELAY;
 }
 
 // A limit of zero is told by the message or by a violation without a value (proto3 leaves zeros
@@ -230,7 +232,7 @@ void judge_refusal(struct provider_result *r, long status, struct json_object *d
     struct json_object *error = unwrap(doc);
     size_t i = 0;
     int64_t code;
-    if (status == 500 && json_get_int(error, "code", &code) && code >= 400)
+    if (status == 500 && json_get_int(error, "code", &code) && code >= 400 && code <= 599)
         status = code; // an error in the midst of an answer that began well
     while (status > statuses[i].status)
         i++;

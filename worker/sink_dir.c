@@ -228,7 +228,10 @@ static enum err copy_image(const struct job *j, const struct event_image *im, co
     buf_add(&source, im->path);
     FILE *from = source.err || !name_ok(im->path) ? NULL : fopen(buf_str(&source), "re");
     FILE *to = from ? fopen(path, "wxe") : NULL;
-    enum err e = !from ? ERR_MISSING : to ? copy_checked(from, to, im) : file_err(errno);
+    enum err e = source.err == ERR_NOMEM ? ERR_NOMEM
+                 : !from                 ? ERR_MISSING
+                 : to                    ? copy_checked(from, to, im)
+                                         : file_err(errno);
     int cause = errno;
     if (from)
         fclose(from);
@@ -407,9 +410,10 @@ static enum err begin(struct sink *s, const struct sink_item *item, sink_done *d
     buf_add(&j->folder, item->batch);
     buf_add(&j->record_path, buf_span(&j->folder));
     buf_addf(&j->record_path, "/.records/%" PRIu32, item->index);
-    if (j->record_path.err) {
+    enum err e = j->folder.err ? j->folder.err : j->record_path.err;
+    if (e != OK) {
         job_free(j);
-        return ERR_TOOBIG;
+        return e;
     }
     pool_add(d->pool, &j->task);
     return OK;
