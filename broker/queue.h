@@ -330,6 +330,15 @@ MUST_USE enum err queue_pause(struct queue *q, struct span batch, bool on, queue
 // Sets what the batch may cost (0: no limit), and goes on with it if that had held it back.
 MUST_USE enum err queue_budget(struct queue *q, struct span batch, int64_t micro,
                                queue_done *done, void *ctx);
+// A batch's user or project has no room for one more call until `until_ms` (queue_done's value:
+// 1 held back now, 0 it was); the event tells so, and stands there once. ERR_MISSING: no such
+// batch.
+MUST_USE enum err queue_held(struct queue *q, struct span batch, struct span nonce,
+                             struct span account, struct span limit, int64_t until_ms,
+                             struct span event, queue_done *done, void *ctx);
+// That account may use more from now on: value: batches that go on.
+MUST_USE enum err queue_unheld(struct queue *q, struct span account, queue_done *done,
+                               void *ctx);
 // What was used on one day, counted from 1970-01-01 UTC: "USER/LANE/MODEL/WHAT", number, ...
 // WHAT: calls, images, completed, failed, cancelled, unknown, retries, in_tokens, out_tokens,
 // bytes, cost (millionths of USD).

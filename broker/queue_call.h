@@ -116,6 +116,7 @@ enum queue_script {
     SCRIPT_OP_NOTE,
     SCRIPT_OP_END,
     SCRIPT_CALLS,
+    SCRIPT_HELD,
     SCRIPTS
 };
 // Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.

@@ -80,3 +80,32 @@ enum err queue_budget(struct queue *q, struct span batch, int64_t micro, queue_d
         &(struct queue_call){
             .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(budget_codes)});
 }
+
+enum err queue_held(struct queue *q, struct span batch, struct span nonce, struct span account,
+                    struct span limit, int64_t until_ms, struct span event, queue_done *done,
+                    void *ctx)
+{
+    struct args *a = script_args(q, 7, ARGS_INT);
+    args_str(a, "hold");
+    args_add(a, batch);
+    args_add(a, nonce);
+    args_add(a, account);
+    args_add(a, limit);
+    args_int(a, until_ms);
+    args_add(a, event);
+    return call_script(
+        q, SCRIPT_HELD, a,
+        &(struct queue_call){
+            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(found_codes)});
+}
+
+enum err queue_unheld(struct queue *q, struct span account, queue_done *done, void *ctx)
+{
+    struct args *a = script_args(q, 2, 0);
+    args_str(a, "free");
+    args_add(a, account);
+    return call_script(
+        q, SCRIPT_HELD, a,
+        &(struct queue_call){
+            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(found_codes)});
+}

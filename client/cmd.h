@@ -63,7 +63,8 @@ struct cmd {
     bool csv, calls;
     const char *day, *since, *until; // YYYY-MM-DD, of UTC
     const char *budget_text;
-    int64_t budget; // millionths of USD; 0: not given
+    const char *project; // whose budget is looked at; NULL: "default"
+    int64_t budget;      // millionths of USD; 0: not given
     bool skip_bad;
     uint64_t count;
     double keep;
@@ -106,8 +107,13 @@ int cmd_inputs(struct cmd *c, struct inputs **out);
 // The batch's name and the options kept with it, then all of the jobs. 0 or an exit status.
 int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                       struct span batch);
-// The catalogue's estimate for all jobs; `unpriced`: how many it has no price for.
-int64_t cmd_estimate(const struct cmd *c, const struct inputs *in, size_t *unpriced);
+// Says how many calls there are, and what they cost: the estimate, and at worst.
+void cmd_show_need(const struct cmd *c, const struct inputs *in);
+// Whether the batch's budget allows a call at all, and, connected, whether its user and its
+// project may use what it asks for. Says what does not; 0 or an exit status: then nothing may
+// be submitted.
+int cmd_check_budget(const struct cmd *c, const struct inputs *in);
+int cmd_check_accounts(struct cmd *c, struct session *s, const struct inputs *in);
 
 // --- cmd_follow.c
 // ------------------------------------------------------------------------------
@@ -150,5 +156,6 @@ int cmd_fsck(struct cmd *c);
 int cmd_dead(struct cmd *c);
 int cmd_limits(struct cmd *c);
 int cmd_usage(struct cmd *c);
+int cmd_quota(struct cmd *c);
 int cmd_calls(struct cmd *c, int64_t since, int64_t until); // days since 1970-01-01
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/cmd.h"
+#include "client/quota.h"
 #include "client/submit.h"
 #include "common/backoff.h"
 #include "common/json.h"
@@ -145,22 +146,80 @@ int cmd_inputs(struct cmd *c, struct inputs **out)
     return status;
 }
 
-int64_t cmd_estimate(const struct cmd *c, const struct inputs *in, size_t *unpriced)
+static struct quota_need need_of(const struct cmd *c, const struct inputs *in)
 {
-    int64_t sum = 0;
-    *unpriced = 0;
+    struct quota_need n = {.calls = (int64_t)inputs_count(in), .cheapest = INT64_MAX};
     for (size_t i = 0; i < inputs_count(in); i++) {
+        struct input_entry entry = inputs_at(in, i);
         struct job job;
-        int64_t micro;
+        int64_t best, worst;
         const struct model *m = NULL;
-        if (job_decode(&job, inputs_at(in, i).map, NULL) == OK)
+        if (job_decode(&job, entry.map, NULL) == OK)
             m = catalogue_find(c->catalogue, job.model);
-        if (m && model_estimate(m, &job, job.prompt.len, &micro) == OK)
-            sum += micro;
-        else
-            ++*unpriced;
+        if (!m || model_estimate(m, &job, job.prompt.len, &best) != OK ||
+            model_worst(m, &job, entry.map.len, &worst) != OK) {
+            n.unpriced++;
+            best = worst = 0;
+        }
+        n.best += best;
+        n.worst += worst;
+        n.cheapest = worst < n.cheapest ? worst : n.cheapest;
     }
-    return sum;
+    if (n.calls == 0)
+        n.cheapest = 0;
+    return n;
+}
+
+void cmd_show_need(const struct cmd *c, const struct inputs *in)
+{
+    struct quota_need n = need_of(c, in);
+    struct buf best = {.max = 64}, worst = {.max = 64};
+    cmd_show_usd(&best, n.best);
+    cmd_show_usd(&worst, n.worst);
+    cmd_say(0, "%zu calls, about %s, %s at worst", inputs_count(in), buf_str(&best),
+            buf_str(&worst));
+    if (n.unpriced > 0)
+        cmd_say(0, "and %zu calls of models the catalogue has no price for", n.unpriced);
+    if (c->budget > 0 && n.best > c->budget)
+        cmd_say(0, "the budget ends before the batch does: the rest waits until it is raised");
+    buf_free(&best);
+    buf_free(&worst);
+}
+
+static int refused(enum err e, const struct buf *why)
+{
+    if (e == ERR_LIMIT)
+        return cmd_say(EXIT_QUOTA, "nothing was submitted: %s", buf_str(why));
+    return cmd_say(EXIT_CANNOT, "%s", why->len ? buf_str(why) : err_text(e));
+}
+
+int cmd_check_budget(const struct cmd *c, const struct inputs *in)
+{
+    struct quota_need n = need_of(c, in);
+    struct buf why = {.max = 1024};
+    enum err e = quota_budget(&n, c->budget, &why);
+    int status = e == OK ? 0 : refused(e, &why);
+    buf_free(&why);
+    return status;
+}
+
+int cmd_check_accounts(struct cmd *c, struct session *s, const struct inputs *in)
+{
+    struct quota_need n = need_of(c, in);
+    struct buf why = {.max = 1024}, name = {.max = ACCOUNT_MAX_NAME + 1};
+    struct span user = user_of(c).len ? user_of(c) : SPAN("default");
+    buf_addf(&name, "user:%.*s", (int)user.len, user.ptr);
+    enum err e = name.err ? name.err : quota_check(s, buf_span(&name), &n, &why);
+    buf_clear(&name);
+    buf_addf(&name, "project:%s", c->project ? c->project : "default");
+    if (e == OK)
+        e = name.err ? name.err : quota_check(s, buf_span(&name), &n, &why);
+    if (e == ERR_DENIED) // a user of Redis who may not see them: they hold all the same
+        e = OK;
+    int status = e == OK ? 0 : refused(e, &why);
+    buf_free(&why);
+    buf_free(&name);
+    return status;
 }
 
 // --- Submitting
@@ -220,12 +279,24 @@ static void waiting(void *ctx, enum err e, const char *words)
         cmd_say(0, "waiting: %s", words);
 }
 
+// Made before: what was asked for then is not asked for again.
+static bool added_to(struct session *s, struct span batch)
+{
+    struct collect_batch b = {0};
+    enum err e = collect_status(s, batch, &b);
+    collect_batch_free(&b);
+    return e == OK;
+}
+
 int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                       struct span batch)
 {
     struct source from = {c, in, {.max = 1024}, {.max = 2 * JOB_MAX_BYTES}};
     struct buf options = {.max = 65536};
     struct submit_result r;
+    int status = added_to(s, batch) ? 0 : cmd_check_accounts(c, s, in);
+    if (status != 0)
+        return status;
     describe(c, in, &options);
     struct submit_options o = {.batch = batch,
                                .user = user_of(c),
@@ -283,6 +354,8 @@ int cmd_submit(struct cmd *c)
     int status = cmd_defaults(c);
     if (status == 0)
         status = cmd_inputs(c, &in);
+    if (status == 0 && (status = cmd_check_budget(c, in)) != 0)
+        inputs_free(in);
     if (status != 0)
         return status;
     enum err e = connect_patiently(c, &s);

@@ -86,6 +86,8 @@ static void input_options(struct builder *b, struct cmd *c)
         {"on-unknown", 0, OPT_STR, &c->on_unknown, "HOW", "retry", NULL,
          "retry or fail a call whose answer was lost and may be billed", 0, 0},
         BUDGET_OPTION,
+        {"project", 0, OPT_STR, &c->project, "NAME", "default", NULL,
+         "the workers' project, of which the budget is looked at before", 0, 0},
         {"keep", 0, OPT_SECONDS, &c->keep, "TIME", "7d", NULL,
          "how long the queue remembers the batch after its end", 60, 86400. * 365},
         {"catalogue", 0, OPT_STR, &c->catalogue_path, "FILE", NULL, NULL,

@@ -39,15 +39,19 @@ static void show(const struct cmd *c, const struct input_entry *entry, const str
     buf_free(&path);
 }
 
-static void sum_up(const struct cmd *c, const struct inputs *in)
+// Only where a server was named: nothing else is needed of one here.
+static int check(struct cmd *c, const struct inputs *in)
 {
-    size_t unpriced;
-    struct buf usd = {.max = 64};
-    cmd_show_usd(&usd, cmd_estimate(c, in, &unpriced));
-    cmd_say(0, "%zu calls, about %s", inputs_count(in), buf_str(&usd));
-    if (unpriced > 0)
-        cmd_say(0, "and %zu calls of models the catalogue has no price for", unpriced);
-    buf_free(&usd);
+    struct session *s;
+    int status = cmd_check_budget(c, in);
+    if (status != 0 || !c->redis_given)
+        return status;
+    enum err e = cmd_connect(c, c->redis, c->queue, &s);
+    if (e != OK)
+        return cmd_say(0, "quotas were not looked at: %s", buf_str(&c->why));
+    status = cmd_check_accounts(c, s, in);
+    session_close(s);
+    return status;
 }
 
 int cmd_preview(struct cmd *c)
@@ -68,7 +72,8 @@ int cmd_preview(struct cmd *c)
             job.model = model_name(m);
         show(c, &entry, &job);
     }
-    sum_up(c, in);
+    cmd_show_need(c, in);
+    status = check(c, in);
     inputs_free(in);
-    return EXIT_DONE;
+    return status;
 }

@@ -270,6 +270,8 @@ int cmd_run(struct cmd *c)
         status = name_places(&r);
     if (status == 0 && c->words.n > 0)
         status = cmd_inputs(c, &r.inputs);
+    if (status == 0 && r.inputs)
+        status = cmd_check_budget(c, r.inputs);
     if (status == 0) {
         enum err e = start_farm(&r);
         status = e == OK ? with_farm(&r) : cmd_fail(c, e);

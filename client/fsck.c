@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/account.h"
 #include "client/fsck_private.h"
 
-#define MOST_BATCHES 100000
+#define ACCOUNT_TIMEOUT 5.0
+#define MOST_BATCHES    100000
 
 enum err fsck_wait(struct fsck *f, enum err started)
 {
@@ -86,6 +88,23 @@ static enum err one_batch(struct fsck *f, const char *name)
     return e == ERR_MISSING ? OK : e; // forgotten meanwhile
 }
 
+static void on_accounts(void *ctx, enum err e, const struct span *told, size_t n)
+{
+    struct fsck *f = ctx;
+    f->done = true;
+    f->err = e;
+    for (size_t i = 0; i + 1 < n; i += 2)
+        tell(f, told[i], span_is(told[i + 1], "1"));
+}
+
+// Of all queues: what is reserved is compared with the calls it is for.
+static enum err accounts(struct fsck *f)
+{
+    enum err e = fsck_wait(f, account_check(queue_redis(f->queue), ACCOUNT_TIMEOUT,
+                                            f->options->mend, on_accounts, f));
+    return e == ERR_DENIED ? OK : e;
+}
+
 enum err fsck_run(struct session *s, const struct fsck_options *o, struct fsck_result *r)
 {
     struct fsck f = {.session = s, .queue = session_queue(s), .options = o, .result = r};
@@ -100,6 +119,8 @@ enum err fsck_run(struct session *s, const struct fsck_options *o, struct fsck_r
         e = one_batch(&f, name);
     if (e == OK) // last, for what was mended has changed it
         e = fsck_wait(&f, check_index(f.queue, o->mend, on_problems, &f));
+    if (e == OK)
+        e = accounts(&f);
     buf_free(&batches.text);
     return e;
 }

@@ -78,6 +78,8 @@ void gate_learned(struct gate *g, const char *spec);
 // call is let through to see. True when this is news.
 bool gate_block(struct gate *g, const char *code, double seconds);
 bool gate_unblock(struct gate *g); // a call went well; true when the group was blocked
+// Nothing goes through on this host for so long: there is no money for it.
+void gate_close(struct gate *g, double seconds);
 bool gate_blocked(const struct gate *g);
 struct span gate_group(const struct gate *g); // project/model/lane
 struct keyring *gate_keys(const struct gate *g);

@@ -34,6 +34,11 @@ bool gate_unblock(struct gate *g)
     return was;
 }
 
+void gate_close(struct gate *g, double seconds)
+{
+    gate_shut(g, seconds);
+}
+
 bool gate_blocked(const struct gate *g)
 {
     return g->blocked;

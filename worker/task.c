@@ -110,6 +110,7 @@ void task_free(struct task *t)
     if (t->call)
         t->host->provider->ops->cancel(t->host->provider, t->call);
     parcel_free(t->parcel);
+    task_close_purse(t, NULL);
     task_report_free(t);
     task_share_free(t);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -200,8 +201,8 @@ void task_go(struct task *t)
         return;
     }
     t->state = TASK_GATE;
-    t->pass.takes = task_estimate(t);
     t->worst = task_worst(t);
+    t->pass.takes = task_estimate(t);
     route_enter(t->route, &t->pass);
 }
 
@@ -209,6 +210,11 @@ static void on_open(struct gate_pass *p, int64_t slot_us)
 {
     struct task *t = (struct task *)((char *)p - offsetof(struct task, pass));
     t->slot_us = slot_us;
+    task_enter_purse(t);
+}
+
+void task_mark(struct task *t)
+{
     t->state = TASK_MARKING;
     pump_add(t->host->marks, &t->mark);
 }
@@ -221,9 +227,14 @@ static void on_shut(struct gate_pass *p, double seconds)
         route_enter(t->route, p);
         return;
     }
+    task_park(t, wait < seconds ? wait : seconds);
+}
+
+void task_park(struct task *t, double seconds)
+{
     t->state = TASK_PARKED;
     task_release(t);
-    task_timer(t, wait < seconds ? wait : seconds);
+    task_timer(t, seconds);
 }
 
 static double call_seconds(const struct task *t)
@@ -249,10 +260,11 @@ static void call_now(struct task *t)
     task_say(t, QUEUE_REQUEUE, 1000);
 }
 
-// Too late for its slot, which is forfeit.
+// Too late for its slot, which is forfeit; another project may take it now.
 static void enter_again(struct task *t)
 {
     gate_end(&t->pass, NULL);
+    task_close_purse(t, NULL);
     t->state = TASK_GATE;
     route_enter(t->route, &t->pass);
 }

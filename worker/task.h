@@ -4,13 +4,13 @@
 //   claimed -+                                                      +-> SETTLING (as found)
 //            +-> ASKING (may it share a request? --dedupe) -> SEEKING -> STORING, or gone:
 //            follows
-//            +-> BACKLOG -> GATE -> MARKING -> CALLING -> CHECKING -> STORING -> SETTLING ->
-//            gone
+//            +-> BACKLOG -> GATE -> PURSE -> MARKING -> CALLING -> CHECKING -> STORING ->
+//            SETTLING -> gone
 //                   ^                             |          |           |
 //                   +-------- WAITING <-----------+----------+-----------+   (short waits)
 //                                                 +--> SETTLING as R (long ones), F, X
 //
-// Only GATE to CHECKING hold one of the worker's --concurrency slots; a task that waits or
+// Only PURSE to CHECKING hold one of the worker's --concurrency slots; a task that waits or
 // settles holds none.
 #ifndef WORKER_TASK_H
 #define WORKER_TASK_H
@@ -26,6 +26,7 @@ struct ev_loop;
 struct lease;
 struct pool;
 struct provider;
+struct purse;
 struct sink;
 struct storage;
 struct task;
@@ -41,6 +42,7 @@ struct task_host { // what tasks need of their worker; one for all of them
     struct storage *storage;
     struct pool *pool;
     struct gates *gates;
+    struct purse *purse;
     const struct catalogue *catalogue;
     enum image_check verify;
     const char *name;    // HOST:PID, in events

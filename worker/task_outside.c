@@ -1,6 +1,7 @@
 // task_outside.c - what others do to a task: a drain, a cancellation, the loss of its lease.
 #include "common/clock.h"
 #include "worker/provider.h"
+#include "worker/purse.h"
 #include "worker/task_private.h"
 
 static void give_back(struct task *t)
@@ -51,6 +52,7 @@ void task_abort(struct task *t)
     case TASK_CALLING:
         sent = t->host->provider->ops->cancel(t->host->provider, t->call);
         t->call = NULL;
+        task_close_purse(t, &(struct purse_took){.sent = sent, .unknown = sent});
         gate_end(&t->pass,
                  sent ? &(struct gate_outcome){.sent_us = t->sent_us, .took = t->pass.takes}
                       : NULL);
@@ -64,6 +66,7 @@ void task_abort(struct task *t)
     case TASK_PARKED:
     case TASK_GATHERED:
     case TASK_GATE: gate_leave(&t->pass); break;
+    case TASK_PURSE: gate_end(&t->pass, NULL); break;
     default:
         return; // it ends by itself: images in hand are stored, the settle finds it cancelled
     }

@@ -23,6 +23,7 @@ enum task_state {
     TASK_ROW,      // of an operation; its answer has not come
     TASK_GATE,     // wants a send slot
     TASK_PARKED,   // its group is closed for a while
+    TASK_PURSE,    // wants room in what its user and its project may use
     TASK_MARKING,  // is being marked as sent
     TASK_SLOT,     // waits for its send slot's time
     TASK_CALLING,  //
@@ -50,6 +51,7 @@ struct task {
     double expires;                           // clock_wall_ms() / 1000 of its deadline; 0: none
     double batch_due;                         // the same of --batch-deadline
     bool over;                                // ROW: it was cancelled
+    struct purse_call *purse;                 // NULL: nothing is reserved or asked for
     struct route *route;
     struct gate_pass pass;    // pass.gate: whose project the call goes through
     int64_t slot_us, sent_us; // clock_boot_us(): its send slot; when the call was made
@@ -113,6 +115,14 @@ void task_enter(struct task *t); // fills say.detail, where say.figures tell of 
 void task_enter_found(struct task *t, const struct record *r, const struct event *e,
                       struct buf *out);
 
+// --- task_purse.c: what its user and its project may use
+// ---------------------------------------
+
+struct purse_took;
+void task_enter_purse(struct task *t); // task_mark() follows, or a settle
+// The call is over, or is not made (NULL). Nothing when none was reserved for.
+void task_close_purse(struct task *t, const struct purse_took *took);
+
 // --- task_report.c: calls that no settle counts
 // ---------------------------------------------
 
@@ -142,10 +152,12 @@ struct limit_units task_estimate(const struct task *t); // what its call will ta
 // --- task.c
 // --------------------------------------------------------------------------------------
 
-void task_settled(struct task *t, char mark); // the answer to task_say()
-void task_release(struct task *t);            // gives its concurrency slot back
-void task_want_slot(struct task *t);          // its call is to be made
-void task_gone(struct task *t);               // ends, without another word
+void task_mark(struct task *t);                 // it may be sent: is marked so
+void task_park(struct task *t, double seconds); // its group is closed for so long
+void task_settled(struct task *t, char mark);   // the answer to task_say()
+void task_release(struct task *t);              // gives its concurrency slot back
+void task_want_slot(struct task *t);            // its call is to be made
+void task_gone(struct task *t);                 // ends, without another word
 void task_timer(struct task *t, double seconds);
 void task_marked(struct task *t, char mark); // the answer to its sent mark
 #endif

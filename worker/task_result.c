@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/text.h"
 #include "worker/provider.h"
+#include "worker/purse.h"
 #include "worker/storage.h"
 #include "worker/task_private.h"
 
@@ -423,6 +424,7 @@ void task_result(void *ctx, struct provider_result *r)
     task_made(t, r);
     t->cost_micro = cost_of(t, r);
     end_at_gate(t, r, t->cost_micro);
+    task_close_purse(t, &(struct purse_took){r->sent, r->unknown, r->n_images, t->cost_micro});
     count_usage(t, r, t->cost_micro);
     t->say.figures.calls += r->sent;
     if ((r->retry != RETRY_BLOCK && r->retry != RETRY_KEY) || r->code == CODE_OK)

@@ -54,6 +54,7 @@ void task_say(struct task *t, enum queue_op op, int64_t delay_ms)
     t->say.op = op;
     t->say.delay_ms = delay_ms;
     task_enter(t);
+    task_close_purse(t, NULL); // where no call was made
     t->state = op == QUEUE_NOTE ? TASK_WAITING : TASK_SETTLING;
     if (t->lost)
         task_unsettled(t, 0);

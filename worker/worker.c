@@ -9,6 +9,7 @@
 #include "common/digest.h"
 #include "common/log.h"
 #include "worker/provider.h"
+#include "worker/purse.h"
 #include "worker/task_batch.h"
 #include "worker/worker_private.h"
 
@@ -199,6 +200,7 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
         storage_new(w->loop, &(struct storage_options){w->queue, w->name, cannot_store, w});
     w->lease = lease_new(w->loop, w->queue, &lo, &lh);
     w->gates = gates_new(w->loop, w->redis, &go);
+    w->purse = purse_new(w->loop, w->redis, &(struct purse_options){w->hostname, o->lease});
     w->host = (struct task_host){.loop = w->loop,
                                  .queue = w->queue,
                                  .lease = w->lease,
@@ -207,6 +209,7 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                  .storage = w->storage,
                                  .pool = p->pool,
                                  .gates = w->gates,
+                                 .purse = w->purse,
                                  .catalogue = o->catalogue,
                                  .verify = o->verify,
                                  .name = w->name,
@@ -235,8 +238,8 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                  .empty = batches_empty,
                                  .ctx = w};
     w->batcher = w->lease ? batcher_new(&bo) : NULL;
-    return w->batcher && w->held && w->storage && w->lease && w->gates && w->host.sink &&
-           w->host.settles && w->host.marks && w->host.asks && w->inbox;
+    return w->batcher && w->held && w->purse && w->storage && w->lease && w->gates &&
+           w->host.sink && w->host.settles && w->host.marks && w->host.asks && w->inbox;
 }
 
 static void on_grace(struct ev_loop *loop, ev_timer *t, int revents)
@@ -285,6 +288,7 @@ void worker_free(struct worker *w)
     tasks_free(&w->tasks);
     inbox_free(w->inbox);
     held_free(w->held);
+    purse_free(w->purse);
     storage_free(w->storage);
     pump_free(w->host.settles);
     pump_free(w->host.marks);
@@ -321,10 +325,17 @@ const char *worker_refused(const struct worker *w)
     return w->refused ? redis_why(w->redis) : NULL;
 }
 
+static void purse_idle(void *ctx)
+{
+    worker_leave_if_empty(ctx);
+}
+
 void worker_leave_if_empty(struct worker *w)
 {
     if (!w->host.draining || w->leaving || tasks_count(&w->tasks) > 0 || w->claiming ||
         !batcher_empty(w->batcher))
+        return;
+    if (!purse_settled(w->purse, purse_idle, w))
         return;
     w->leaving = true;
     lease_leave(w->lease, left, w);

@@ -31,6 +31,7 @@ struct worker {
     struct queue *queue, *wait_queue;
     struct lease *lease;
     struct gates *gates;
+    struct purse *purse;
     struct inbox *inbox;
     struct held *held;
     struct batcher *batcher;

@@ -25,8 +25,8 @@ local function examine(key, fields, worst)
     local b = e.batches[batch]
     if not b then
       local f = call('HMGET', P .. 'b:' .. batch, 'run', 'budget', 'cost', 'reserved', 'user',
-        'paused', 'spent')
-      b = {run = f[1], user = f[5], paused = f[6], taken = 0, gone = {}}
+        'paused', 'spent', 'blocked_by')
+      b = {run = f[1], user = f[5], paused = f[6], taken = 0, gone = {}, blocked = f[8]}
       if f[2] then
         b.most = tonumber(f[2]) - tonumber(f[3] or 0) - tonumber(f[7] or 0)
         b.left = b.most - tonumber(f[4] or 0)
@@ -57,6 +57,7 @@ local function examine(key, fields, worst)
       elseif string.byte(e.values[i]) == 99 then -- 'c'
         if fits(b, i) then
           e.sent[#e.sent + 1] = i
+          b.sends = true
         else
           e.marks[i] = 'b'
         end
@@ -76,6 +77,10 @@ local function account(e, inc, key, now)
       if b.left then unreserve(batch, inc, b.gone) end -- marked before, and not begun
     end
     if b.taken > 0 then call('HINCRBY', P .. 'b:' .. batch, 'reserved', b.taken) end
+    if b.blocked and b.sends then
+      call('HDEL', P .. 'b:' .. batch, 'blocked_by')
+      emit(batch, {event('unblocked', tonumber(b.run), 0, now, '', {group = string.match(b.blocked, '^%S*')})})
+    end
     if b.refused and not b.paused then
       hold(batch, b.user, 'budget')
       emit(batch, {event('blocked', tonumber(b.run), 0, now, '', {code = 'budget', group = 'budget',

@@ -91,6 +91,15 @@ local function reap()
   return #fields
 end
 
+-- Batches whose user or project had no room, see held.lua.
+local function try_held()
+  for _, batch in ipairs(call('ZRANGEBYSCORE', P .. 'held', 0, now, 'LIMIT', 0, 8)) do
+    call('ZREM', P .. 'held', batch)
+    local b = call('HMGET', P .. 'b:' .. batch, 'paused', 'user')
+    if b[1] == 'account' then hold(batch, b[2], nil) end
+  end
+end
+
 local function purge()
   local gone = 0
   call('ZREMRANGEBYSCORE', P .. 'cancelled', 0, now - 3600000)
@@ -168,6 +177,7 @@ end
 
 local promoted, reaped = promote(), reap()
 promoted = promoted + wake_followers()
+try_held()
 local cancelled = 0
 local batch = call('ZRANGE', P .. 'cancelling', 0, 0)[1]
 if batch then cancelled = cancel_some(batch, most, now) end

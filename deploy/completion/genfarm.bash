@@ -4,11 +4,11 @@ _genfarm()
 {
     local current=${COMP_WORDS[COMP_CWORD]} words
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="run submit watch collect status list workers cancel retry dead pause resume preview sheet usage limits doctor fsck --help --version"
+        words="run submit watch collect status list workers cancel retry dead pause resume preview sheet usage quota limits doctor fsck --help --version"
     else
         case ${COMP_WORDS[1]} in
-        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --keep --catalogue --workers --concurrency --limit --api-key-file --projects --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
-        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --keep --catalogue --max-queue --max-queue-bytes --wait --redis --redis-ca --queue --help" ;;
+        run) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --project --keep --catalogue --workers --concurrency --limit --api-key-file --projects --gemini-base-url --verify --resume --no-sheet --output --ordered --json --redis --redis-ca --queue --help" ;;
+        submit) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --project --keep --catalogue --max-queue --max-queue-bytes --wait --redis --redis-ca --queue --help" ;;
         watch) words="--after --json --redis --redis-ca --queue --help" ;;
         collect) words="--output --ordered --json --redis --redis-ca --queue --help" ;;
         status) words="--json --redis --redis-ca --queue --help" ;;
@@ -19,9 +19,10 @@ _genfarm()
         dead) words="--json --code --batch --all --retry --export --drop --redis --redis-ca --queue --help" ;;
         pause) words="--redis --redis-ca --queue --help" ;;
         resume) words="--budget --redis --redis-ca --queue --help" ;;
-        preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --keep --catalogue --json --help" ;;
+        preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --project --keep --catalogue --json --redis --redis-ca --queue --help" ;;
         sheet) words="--output --columns --cell --help" ;;
         usage) words="--json --by --calls --days --day --since --until --csv --redis --redis-ca --queue --help" ;;
+        quota) words="--json --redis --redis-ca --queue --help" ;;
         limits) words="--json --redis --redis-ca --queue --help" ;;
         doctor) words="--json --model --catalogue --api-key-file --projects --gemini-base-url --redis --redis-ca --queue --help" ;;
         fsck) words="--json --repair --redis --redis-ca --queue --help" ;;

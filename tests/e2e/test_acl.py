@@ -113,6 +113,26 @@ def sharing():
         f.nothing_denied()
 
 
+def quotas():
+    with Guarded() as f:
+        f.emulator("--latency", "30s")
+        f.redis()
+        f.as_("operator").genfarm("quota", "set", "user:ann", "images=6/day,usd=100/month")
+        first = f.as_("worker").worker("--concurrency", "2", "--lease", "2")
+        f.as_("client").genfarm("submit", f.prompts(5), "--user", "ann", "--batch", "b")
+        farm.until(lambda: f.cli("HGET", "genfarm:{budget}:a:user:ann", "drc") == "2")
+        first.kill()
+        f.emulator("--latency", "5ms")
+        f.as_("worker").worker("--concurrency", "2", "--lease", "2")
+        farm.until(lambda: f.cli("HGET", Q + "b:b", "paused") == "account")
+        f.as_("client").genfarm("submit", f.prompts(9), "--user", "ann", status=4)
+        assert "user:ann" in f.as_("watcher").genfarm("quota").stdout
+        f.as_("operator").genfarm("quota", "clear", "user:ann")
+        events_of(f, "b")
+        f.genfarm("fsck", "--repair")
+        f.nothing_denied()
+
+
 def steering():
     with Guarded() as f:
         f.emulator("--latency", "5ms")
@@ -266,6 +286,6 @@ def rights_that_are_taken_away():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([the_main_scenario, weather_and_lost_workers, sharing, steering,
+    sys.exit(farm.main([the_main_scenario, weather_and_lost_workers, sharing, quotas, steering,
                         everybody_may_ask_the_doctor, nobody_does_more, who_lacks_a_right_is_told,
                         rights_that_are_taken_away]))

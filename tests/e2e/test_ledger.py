@@ -61,14 +61,13 @@ def today():
 
 def every_call_is_entered():
     with Farm() as f:
-        f.emulator("--latency", "5ms", "--fault", "500=0.2", "--fault", "429=0.1", "--fault",
-                   "cut_body=0.1")
+        f.emulator("--latency", "5ms", "--fault", "500=0.2", "--fault", "cut_body=0.1")
         f.redis()
         for _ in range(2):
             f.worker("--concurrency", "8", "--project", "red")
         cost = 0
         for user in ("ann", "bob"):
-            f.genfarm("submit", f.prompts(40), *MODEL, "--user", user, "--batch", "b-" + user,
+            f.genfarm("submit", f.prompts(30), *MODEL, "--user", user, "--batch", "b-" + user,
                       "--max-attempts", "20")
             f.genfarm("watch", "b-" + user)
             cost += round(state(f, "b-" + user)["cost_usd"] * 1e6)
@@ -78,10 +77,8 @@ def every_call_is_entered():
         assert sum(r["calls"] for r in rows) == len(rows) == len(requests), (
             len(rows), len(requests))
         assert micro(rows) == cost > 0
-        assert sum(r["outcome"] == "ok" for r in rows) == 80
-        assert {r["outcome"] for r in rows} == {"ok", "server_error", "rate_limited", "network"}
-        assert sum(r["outcome"] == "rate_limited" for r in rows) == sum(
-            r["status"] == 429 for r in requests)
+        assert sum(r["outcome"] == "ok" for r in rows) == 60
+        assert {r["outcome"] for r in rows} == {"ok", "server_error", "network"}
         for r in rows:
             assert (r["provider"], r["project"], r["lane"]) == ("gemini", "red", "standard"), r
             assert r["model"] == MODEL[1] and r["operation"] == "generate", r
@@ -109,10 +106,10 @@ def many_pieces():
         f.redis()
         assert calls(f) == []
         f.worker("--concurrency", "64")
-        f.genfarm("submit", f.prompts(1100), *MODEL, "--batch", "b")
+        f.genfarm("submit", f.prompts(520), *MODEL, "--batch", "b")
         f.genfarm("watch", "b")
         rows = calls(f)
-        assert sorted(r["index"] for r in rows) == list(range(1100))
+        assert sorted(r["index"] for r in rows) == list(range(520))
         adds_up(f, rows)
 
 
@@ -186,15 +183,15 @@ def bounded_or_off():
     with Farm() as f:
         f.emulator("--latency", "0ms")
         f.redis()
-        worker = f.worker("--concurrency", "16", "--ledger", "64K")
-        f.genfarm("submit", f.prompts(2000), *MODEL, "--batch", "b")
+        worker = f.worker("--concurrency", "16", "--ledger", "16K")
+        f.genfarm("submit", f.prompts(600), *MODEL, "--batch", "b")
         f.genfarm("watch", "b")
         size = lambda: int(f.cli("HGET", key(f, "lg"), str(today())) or 0)
-        farm.until(lambda: 0 < size() <= 65536)
+        farm.until(lambda: 0 < size() <= 16384)
         r = f.genfarm("usage", "--calls", "--json")
         kept = [json.loads(line) for line in r.stdout.splitlines()]
-        assert 0 < len(kept) < 2000 and "are kept no longer" in r.stderr, r.stderr
-        assert "%d calls" % (2000 - len(kept)) in r.stderr, r.stderr
+        assert 0 < len(kept) < 600 and "are kept no longer" in r.stderr, r.stderr
+        assert "%d calls" % (600 - len(kept)) in r.stderr, r.stderr
         worker.terminate()
         worker.wait()
         f.worker("--ledger", "0")

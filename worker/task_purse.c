@@ -1,0 +1,94 @@
+// task_purse.c - a task and what its user and its project may use: once the gate has said whose
+// project it is, and after
+// the call.
+#include <string.h>
+
+#include "worker/purse.h"
+#include "worker/route.h"
+#include "worker/task_private.h"
+
+#define WAIT_MS 1000 // until it is asked again whether there is room
+
+static void on_held(void *ctx, enum err e, int64_t now)
+{
+    (void)ctx, (void)e, (void)now; // else it is found again by the next call that is refused
+}
+
+// Nobody claims of the batch until there may be room again; its jobs wait, attempts untouched.
+static void hold_batch(struct task *t, const struct purse_refusal *why)
+{
+    struct event e = task_event(t, EVENT_BLOCKED);
+    struct buf words = {.max = 512}, encoded = {.max = 4096};
+    bool usd = why->limit.len > 4 && memcmp(why->limit.ptr, "usd/", 4) == 0;
+    buf_addf(&words, "%.*s has no room for one more call: %.*s", (int)why->account.len,
+             why->account.ptr, (int)why->limit.len, why->limit.ptr);
+    e.group = why->account;
+    e.code = usd ? CODE_BUDGET : CODE_QUOTA_EXHAUSTED;
+    e.message = buf_span(&words);
+    e.until_ms = why->until_ms;
+    event_encode(&encoded, &e);
+    enum err held = encoded.err;
+    if (held == OK)
+        held =
+            queue_held(t->host->queue, buf_span(&t->batch), buf_span(&t->nonce), why->account,
+                       why->limit, why->until_ms, buf_span(&encoded), on_held, NULL);
+    (void)held; // as in on_held()
+    buf_free(&words);
+    buf_free(&encoded);
+}
+
+// The project of this call has no room: others may. How long it is passed over.
+#define PROJECT_S 60.0
+
+static bool other_project(struct task *t, const struct purse_refusal *why)
+{
+    if (t->host->project[0] || span_is(why->account, "") || why->account.ptr[0] != 'p')
+        return false; // it has but one, or it is the user's
+    gate_close(t->pass.gate, PROJECT_S);
+    return route_wait(t->route) <= 0;
+}
+
+static void go_back(struct task *t)
+{
+    gate_end(&t->pass, NULL);
+    task_release(t);
+    task_say(t, QUEUE_REQUEUE, WAIT_MS);
+}
+
+static void told(void *ctx, enum purse_answer a, const struct purse_refusal *why)
+{
+    struct task *t = ctx;
+    if (a == PURSE_OPEN) {
+        task_mark(t);
+        return;
+    }
+    t->purse = NULL;
+    if (a == PURSE_SHUT && other_project(t, why)) {
+        gate_end(&t->pass, NULL);
+        t->state = TASK_GATE;
+        route_enter(t->route, &t->pass);
+        return;
+    }
+    if (a == PURSE_SHUT)
+        hold_batch(t, why);
+    go_back(t);
+}
+
+void task_enter_purse(struct task *t)
+{
+    bool open = false;
+    t->state = TASK_PURSE;
+    t->purse = purse_enter(t->host->purse, buf_span(&t->user), span_of(task_project(t)),
+                           t->worst, &open, told, t);
+    if (open)
+        task_mark(t);
+    else if (!t->purse)
+        go_back(t);
+}
+
+void task_close_purse(struct task *t, const struct purse_took *took)
+{
+    struct purse_call *c = t->purse;
+    t->purse = NULL;
+    purse_end(t->host->purse, c, took);
+}
