@@ -298,7 +298,7 @@ static const struct operation_new begun = {.inc = SPAN("inc"),
 CALL(a_claim, queue_claim(q, I, 1, 2, 0, NULL, on_claims, NULL))
 CALL(a_lead, queue_lead(q, I, 1, 2, asked, on_answers, NULL))
 CALL(a_mark, queue_sent(q, I, 1, 2, two, worst, on_marks, NULL))
-CALL(a_renewal, queue_renew(q, I, 1, 1, on_renewed, NULL))
+CALL(a_renewal, queue_renew(q, I, 1, 1, SPAN(""), on_renewed, NULL))
 CALL(what_is_mine, queue_mine(q, I, on_fields, NULL))
 CALL(what_is_open, queue_open(q, I, 2, two, on_marks, NULL))
 CALL(a_tick, queue_tick(q, 1, 1, on_value, NULL))
@@ -324,9 +324,7 @@ CALL(what_is_stored, blob_stored(q, on_value, NULL))
 CALL(a_grant,
      limit_ask(NULL, 1, &(struct limit_request){.group = B, .want = 9}, on_grant, NULL))
 CALL(an_operation, operation_take(q, I, 1, 1, &(struct span){"p", 1}, on_taken, NULL))
-CALL(a_beginning,
-     operation_begin(q, &(struct operation_new){I, B, B, B, 1, 1, 1, 2, two, worst}, on_begun,
-                     NULL))
+CALL(a_beginning, operation_begin(q, &begun, on_begun, NULL))
 
 static enum err (*const calls[])(void) = {
     a_claim,     a_lead,         a_mark,   a_renewal,    what_is_mine, what_is_open,
