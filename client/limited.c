@@ -13,13 +13,13 @@
 #include "common/json.h"
 #include "common/text.h"
 
-#define TIMEOUT   5.0
+#define LATE_MS   20000 // by which a worker may be late to tell that it is over
 #define MAX_GROUP (2 * JOB_MAX_NAME + 32)
 
 struct seen {
     struct limited *all;
     char name[MAX_GROUP], reason[64], code[32];
-    bool blocked; // as a worker says; `until_ms` then is the earliest of theirs
+    bool blocked; // as a worker says; the earliest `until_ms` of theirs
     bool open;    // a worker says that it is not
     struct limited_group shown;
 };
@@ -28,8 +28,7 @@ struct limited {
     struct session *session;
     void (*told)(void *ctx);
     void *ctx;
-    unsigned under_way; // requests
-    bool freed, done;
+    bool under_way, freed, done;
     enum err err;
     size_t n, n_shown, workers;
     uint64_t flight, concurrency;
@@ -91,9 +90,11 @@ static void sum_up(struct limited *l)
     l->n_shown = 0;
     for (size_t i = 0; i < l->n; i++) {
         struct seen *g = &l->groups[i];
+        bool daily = strcmp(g->code, "quota_exhausted") == 0;
         if (!g->reason[0] && g->blocked && !g->open)
-            snprintf(g->reason, sizeof g->reason, "%s",
-                     strcmp(g->code, "quota_exhausted") == 0 ? "daily quota" : "blocked");
+            snprintf(g->reason, sizeof g->reason, "%s", daily ? "daily quota" : "blocked");
+        if (strcmp(g->reason, "blocked") != 0)
+            g->code[0] = '\0';
     }
     for (size_t i = 0; i < l->n; i++) {
         struct seen *g = &l->groups[i];
@@ -107,8 +108,7 @@ static void sum_up(struct limited *l)
 
 static void answered(struct limited *l)
 {
-    if (--l->under_way > 0)
-        return;
+    l->under_way = false;
     if (l->freed) {
         free(l);
         return;
@@ -117,35 +117,6 @@ static void answered(struct limited *l)
     l->done = true;
     if (l->told)
         l->told(l->ctx);
-}
-
-// --- The limiter
-// ---------------------------------------------------------------------------------
-
-static const struct {
-    const char *limiter, *shown;
-} names[] = {
-    {"probing", "circuit open"}, {"rpd", "daily quota"}, {"inflight", "calls in flight"}};
-
-static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
-{
-    struct seen *to = ctx;
-    if (e == OK && g->reason.len) {
-        take_word(to->reason, sizeof to->reason, g->reason);
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-            if (strcmp(to->reason, names[i].limiter) == 0)
-                snprintf(to->reason, sizeof to->reason, "%s", names[i].shown);
-        to->code[0] = '\0';
-        to->shown.until_ms = g->wait_us ? clock_wall_ms() + g->wait_us / 1000 : 0;
-    }
-    answered(to->all);
-}
-
-static void ask_limiter(struct limited *l, struct seen *g)
-{
-    struct limit_request r = {.group = span_of(g->name)};
-    if (limit_ask(session_redis(l->session), TIMEOUT, &r, on_grant, g) == OK)
-        l->under_way++;
 }
 
 // --- The workers
@@ -175,15 +146,41 @@ static struct seen *find(struct limited *l, struct span name)
     return g;
 }
 
+static const struct {
+    const char *said, *shown;
+} names[] = {
+    {"probing", "circuit open"}, {"rpd", "daily quota"}, {"inflight", "calls in flight"}};
+
+// The limiter's reasons are the whole farm's, whoever tells them.
+static void take_reason(struct seen *g, struct span reason, int64_t until_ms)
+{
+    g->shown.until_ms = until_ms;
+    take_word(g->reason, sizeof g->reason, reason);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (span_is(reason, names[i].said))
+            snprintf(g->reason, sizeof g->reason, "%s", names[i].shown);
+}
+
+// Dimensions come and go with each slot; what has an end of its own is over then.
+static int64_t late(struct span reason)
+{
+    bool ends =
+        span_is(reason, "cooling") || span_is(reason, "probing") || span_is(reason, "rpd");
+    return ends ? 0 : LATE_MS;
+}
+
 static void take_line(struct limited *l, struct span line)
 {
-    struct span name = cut(&line, '\t'), code = cut(&line, '\t');
+    struct span name = cut(&line, '\t'), reason = cut(&line, '\t'), code = cut(&line, '\t');
     uint64_t until = 0;
     struct seen *g = find(l, name);
-    if (!g)
+    if (!g || text_uint(line, 0, INT64_MAX, &until) != OK)
         return;
-    if (code.len == 0 || text_uint(line, 1, INT64_MAX, &until) != OK) {
+    if (!span_is(reason, "blocked")) {
         g->open = true;
+        if (reason.len && (int64_t)until + late(reason) > clock_wall_ms() &&
+            (!g->reason[0] || (int64_t)until > g->shown.until_ms))
+            take_reason(g, reason, (int64_t)until);
         return;
     }
     if (!g->blocked || (int64_t)until < g->shown.until_ms)
@@ -211,8 +208,6 @@ static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size
         for (struct span left = w[i].limits; left.len > 0;)
             take_line(l, cut(&left, '\n'));
     }
-    for (size_t i = 0; i < l->n && !l->freed; i++)
-        ask_limiter(l, &l->groups[i]);
     answered(l);
 }
 
@@ -275,7 +270,7 @@ static void show_until(struct buf *out, const struct limited_group *g)
     char text[16];
     if (is_daily(g))
         buf_add_str(out, " until 00:00 Pacific");
-    else if (g->until_ms && localtime_r(&at, &tm) &&
+    else if (g->until_ms > clock_wall_ms() && localtime_r(&at, &tm) &&
              strftime(text, sizeof text, "%H:%M:%S", &tm))
         buf_addf(out, " until %s", text);
 }

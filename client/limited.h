@@ -1,6 +1,6 @@
 // limited.h - what limits the farm now: which of the groups that its workers send to can send
-// nothing, why and until when. Which groups there are, and which are blocked, the workers say;
-// the rest is asked of the limiter itself.
+// nothing, why and until when, as the workers tell when they renew, and within a second of a
+// change.
 #ifndef CLIENT_LIMITED_H
 #define CLIENT_LIMITED_H
 

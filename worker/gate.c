@@ -55,6 +55,20 @@ static void keep_slots(struct gate *g, const struct limit_grant *grant, int64_t 
 static void note_reason(struct gate *g, const struct limit_grant *grant)
 {
     const struct gates_options *o = &g->all->options;
+    int64_t now = clock_boot_us();
+    if (grant->reason.len) {
+        snprintf(g->last_reason, sizeof g->last_reason, "%.*s", (int)grant->reason.len,
+                 grant->reason.ptr);
+        g->limited_us = now;
+        g->until_us = now + grant->wait_us;
+    } else if (g->until_us > now) { // it ended sooner
+        g->until_us = now;
+    }
+    if (strcmp(gate_limited_by(g), g->said) != 0) {
+        snprintf(g->said, sizeof g->said, "%s", gate_limited_by(g));
+        if (o->news)
+            o->news(o->ctx);
+    }
     if (span_is(grant->reason, g->reason))
         return;
     snprintf(g->reason, sizeof g->reason, "%.*s", (int)grant->reason.len, grant->reason.ptr);
@@ -98,6 +112,13 @@ static void note_limit(struct gate *g, const struct limit_grant *grant)
     o->differs(o->ctx, gate_group(g), grant->spec);
 }
 
+// Until it is worth asking for slots again: where they are far away, what was set may change.
+static int64_t until_next(int64_t wait_us)
+{
+    int64_t us = wait_us > HORIZON_US ? wait_us - HORIZON_US / 2 : wait_us > 0 ? PAUSE_US : 0;
+    return us < FAR_AGAIN_US ? us : FAR_AGAIN_US;
+}
+
 static void on_grant(void *ctx, enum err e, const struct limit_grant *grant)
 {
     struct gate *g = ctx;
@@ -113,9 +134,7 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *grant)
     note_limit(g, grant);
     keep_slots(g, grant, now);
     g->last_n = (unsigned)grant->n;
-    g->ask_us = now + (grant->wait_us > HORIZON_US ? grant->wait_us - HORIZON_US / 2
-                       : grant->wait_us > 0        ? PAUSE_US
-                                                   : 0);
+    g->ask_us = now + until_next(grant->wait_us);
     again(g, 0);
     if (was_shut || g->unlimited)
         g->all->options.room(g->all->options.ctx);

@@ -5,6 +5,9 @@
 #include "common/clock.h"
 #include "worker/gate_private.h"
 
+#define LASTS_US \
+    2000000 // what limited so long ago is still told: between two slots nothing does
+
 static void tell(struct gate *g)
 {
     if (g->all->options.news)
@@ -44,14 +47,21 @@ bool gate_blocked(const struct gate *g)
     return g->blocked;
 }
 
+const char *gate_limited_by(const struct gate *g)
+{
+    int64_t now = clock_boot_us(), lasts = g->limited_us + LASTS_US;
+    return g->limited_us && now < (g->until_us > lasts ? g->until_us : lasts) ? g->last_reason
+                                                                              : "";
+}
+
 static void say(const struct gate *g, struct buf *out)
 {
-    int64_t left = g->closed_us - clock_boot_us();
-    int64_t until = g->blocked ? clock_wall_ms() + (left > 0 ? left / 1000 : 0) : 0;
-    size_t n = 0;
+    const char *reason = g->blocked ? "blocked" : gate_limited_by(g);
+    int64_t left = (g->blocked ? g->closed_us : g->until_us) - clock_boot_us();
+    int64_t until = *reason ? clock_wall_ms() + (left > 0 ? left / 1000 : 0) : 0;
     char line[2 * JOB_MAX_NAME + 200];
-    n = (size_t)snprintf(line, sizeof line, "%s\t%s\t%" PRId64 "\n", g->group,
-                         g->blocked ? g->blocked_by : "", until);
+    size_t n = (size_t)snprintf(line, sizeof line, "%s\t%s\t%s\t%" PRId64 "\n", g->group,
+                                reason, g->blocked ? g->blocked_by : "", until);
     if (n < sizeof line && out->len + n < out->max)
         buf_add(out, (struct span){line, n});
 }

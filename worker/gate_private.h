@@ -46,6 +46,10 @@ struct gate {
     struct limit_done_calls did; // not told yet
     int64_t offset_us;           // server's time less clock_boot_us()
     char reason[64];             // what limits now
+    char last_reason[64];        // what limited when anything last did: dimensions come and go
+    int64_t limited_us;          // when that was, clock_boot_us(); 0: never
+    int64_t until_us;            // until when it did, at least
+    char said[64];               // of that, to other hosts
 };
 
 struct route {
@@ -65,6 +69,8 @@ struct gates {
     SLIST_HEAD(, route) list;
 };
 
+// What limits the group, or did a moment ago; "": nothing.
+const char *gate_limited_by(const struct gate *g);
 struct gate *gate_new(struct route *r, struct keyring *keys); // NULL: no memory
 void gate_free(struct gate *g);
 // Nothing goes through for so long; slots in hand are dropped.
