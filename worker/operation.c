@@ -26,7 +26,7 @@
 #define CAP_S      60.0 // of all waits
 #define FIND_S     10.0 // until a batch that is not listed is taken for not made
 #define FIND_AGAIN 2.0
-#define CANCEL_S   30.0 // until a batch that does not end is given up
+#define CANCEL_S   15.0 // until a batch that does not end is given up
 #define IN_HAND    8    // rows that are checked or stored at a time
 #define MARGIN_S   600  // before nothing can be hoped for
 

@@ -211,6 +211,7 @@ static void on_loaded(void *ctx, enum err e, const struct queue_claims *c)
             continue; // it stays in the operation, which others find when it is left
         tasks_add(&o->tasks, t);
         storage_saw(o->host.storage, c->jobs[i].batch, c->jobs[i].nonce);
+        task_row_check(t);
     }
     held_cancelled(o->held, &batch, 1);
     if (o->leaving)

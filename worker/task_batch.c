@@ -113,6 +113,12 @@ struct task *task_row_new(struct task_host *h, const struct queue_claimed *c,
     return t;
 }
 
+void task_row_check(struct task *t)
+{
+    if (t->invalid.len)
+        task_failed(t, CODE_BAD_REQUEST, SPAN(""), buf_span(&t->invalid), false);
+}
+
 const struct job *task_job(const struct task *t)
 {
     return &t->job;

@@ -28,6 +28,8 @@ void task_moved(struct task *t, char mark);
 // A job of an operation, claimed under its incarnation. NULL: out of memory.
 struct task *task_row_new(struct task_host *h, const struct queue_claimed *c,
                           const char *project);
+// Fails it if its input cannot be done at all; to be asked once it is among the others.
+void task_row_check(struct task *t);
 const struct job *task_job(const struct task *t);
 bool task_row_waits(const struct task *t);   // its answer has not come
 bool task_row_is_over(const struct task *t); // it was cancelled meanwhile

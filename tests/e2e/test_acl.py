@@ -91,6 +91,27 @@ def weather_and_lost_workers():
         f.nothing_denied()
 
 
+def batches():
+    """Lane batch: a worker that dies with one, another that takes it over."""
+    with Guarded() as f:
+        f.emulator("--batch-latency", "1s")
+        f.redis()
+        f.as_("worker")
+        first = f.worker("--lease", "2")
+        batch = f.as_("client").genfarm("submit", f.prompts(20), "--lane", "batch", "--budget",
+                                        "1000").stdout.strip()
+        farm.until(lambda: any("batchGenerate" in r["path"] for r in f.requests()))
+        first.kill()
+        f.as_("worker")
+        second = f.worker("--lease", "2")
+        f.as_("watcher")
+        assert all(e["event"] == "completed" for e in check_events(events_of(f, batch), 20))
+        second.terminate()
+        assert second.wait(20) == 0
+        f.as_("operator").genfarm("fsck", "--repair")
+        f.nothing_denied()
+
+
 def sharing():
     """Identical requests: of one that is under way, whose worker is lost, and of one fetched."""
     with Guarded() as f:
@@ -286,6 +307,6 @@ def rights_that_are_taken_away():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([the_main_scenario, weather_and_lost_workers, sharing, quotas, steering,
+    sys.exit(farm.main([the_main_scenario, weather_and_lost_workers, batches, sharing, quotas, steering,
                         everybody_may_ask_the_doctor, nobody_does_more, who_lacks_a_right_is_told,
                         rights_that_are_taken_away]))

@@ -304,6 +304,46 @@ def cancelled():
         assert status["possible_double_bill"] == 0
 
 
+def deaf():
+    """A batch that neither ends nor lets itself be cancelled is given up, as of unknown outcome."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--batch-fault", "deaf*9")
+        f.redis()
+        f.worker()
+        events = watched(f, submit(f, 3, "--batch-deadline", "3s"))
+        assert all(e["event"] == "completed" for e in check_events(events, 3))
+        unknown = [e for e in events if e["event"] == "unknown"]
+        assert len(unknown) == 3 and all(e["error"]["code"] == "timeout" for e in unknown)
+        assert events[-1]["possible_double_bill"] == 3
+        assert len(asked(f, ":generateContent")) == 3
+
+
+def several_projects():
+    """Batches and files belong to a project: who takes one over uses the keys of that."""
+    with Farm() as f:
+        f.env.update(ART="key-art", SPARE="key-spare")
+        del f.env["GEMINI_API_KEY"]
+        f.emulator("--batch-latency", "3s", "--key", "key-art=art", "--key", "key-spare=spare")
+        f.redis()
+        for names in (("art", "spare"), ("spare",)):
+            with open(f.path("_".join(names) + ".json"), "w") as out:
+                json.dump({"projects": [{"name": n, "keys": [{"env": n.upper()}]}
+                                        for n in names]}, out)
+        first = f.worker("--projects", f.path("art_spare.json"), "--batch-bytes", "30M", "--lease", "2")
+        batch = submit(f, 40)
+        farm.until(lambda: len(asked(f, ":batchGenerateContent")) == 4)
+        first.kill()
+        f.worker("--projects", f.path("spare.json"), "--lease", "2")
+        farm.until(lambda: len(rows(f)) >= 20, 60)
+        f.worker("--projects", f.path("art_spare.json"), "--lease", "2")
+        events = watched(f, batch)
+        assert all(e["event"] == "completed" for e in check_events(events, 40))
+        assert events[-1]["possible_double_bill"] == 0 and len(rows(f)) == 40
+        used = [r["project"] for r in asked(f, ":batchGenerateContent")]
+        assert used.count("art") == 2 and used.count("spare") == 2, used
+        nothing_left(f)
+
+
 def a_bad_key_stops_the_lane():
     with Farm() as f:
         f.emulator("--key", "another")
@@ -358,4 +398,4 @@ def other_lanes():
 
 
 farm.main([half_price, kills, stopped_and_drained, lost_answers, bad_rows, bad_batches,
-           late_ones_go_standard, cancelled, a_bad_key_stops_the_lane, a_budget_holds, other_lanes])
+           late_ones_go_standard, cancelled, deaf, several_projects, a_bad_key_stops_the_lane, a_budget_holds, other_lanes])

@@ -20,6 +20,7 @@ static const char *const states[] = {"PENDING", "RUNNING",   "SUCCEEDED",
 struct batch {
     char name[FILES_NAME], display[256];
     const struct model *model;
+    const char *project; // its input file's
     struct buf lines;
     unsigned rows, good, bad;
     int64_t made_us, made_ms, ended_ms;
@@ -106,11 +107,11 @@ void batches_free(struct batches *b)
     free(b);
 }
 
-static struct batch *find(struct batches *b, struct span name)
+static struct batch *find(struct batches *b, const char *project, struct span name)
 {
     struct batch *one;
     TAILQ_FOREACH(one, &b->all, link)
-    if (span_is(name, one->name))
+    if (span_is(name, one->name) && strcmp(one->project, project) == 0)
         return one;
     return NULL;
 }
@@ -135,7 +136,7 @@ static void make_rows(struct batches *b, struct batch *one)
                             .prompts = b->desk.prompts,
                             .model = one->model,
                             .batch = one->name};
-    struct file *result = files_add(b->desk.files, "files/batch-");
+    struct file *result = files_add(b->desk.files, one->project, "files/batch-");
     struct span rest = buf_span(&one->lines), line;
     unsigned number = 0;
     while (result && batch_row_next(&rest, &line)) {
@@ -314,6 +315,7 @@ enum batch_made batches_make(struct batches *b, const struct model *m, struct sp
     snprintf(one->display, sizeof one->display, "%.*s", (int)display.len,
              display.ptr ? display.ptr : "");
     one->model = m;
+    one->project = file->project;
     one->made_us = now_us;
     one->made_ms = clock_wall_ms();
     TAILQ_INSERT_HEAD(&b->all, one, link);
@@ -321,18 +323,19 @@ enum batch_made batches_make(struct batches *b, const struct model *m, struct sp
     return one->fault == BATCH_LOST_CREATE ? BATCH_LOST : BATCH_MADE;
 }
 
-struct json_object *batches_get(struct batches *b, struct span name, int64_t now_us)
+struct json_object *batches_get(struct batches *b, const char *project, struct span name,
+                                int64_t now_us)
 {
-    struct batch *one = find(b, name);
+    struct batch *one = find(b, project, name);
     if (!one)
         return NULL;
     look(b, one, now_us);
     return operation(one);
 }
 
-bool batches_cancel(struct batches *b, struct span name, int64_t now_us)
+bool batches_cancel(struct batches *b, const char *project, struct span name, int64_t now_us)
 {
-    struct batch *one = find(b, name);
+    struct batch *one = find(b, project, name);
     if (!one)
         return false;
     look(b, one, now_us);
@@ -341,9 +344,9 @@ bool batches_cancel(struct batches *b, struct span name, int64_t now_us)
     return true;
 }
 
-bool batches_delete(struct batches *b, struct span name)
+bool batches_delete(struct batches *b, const char *project, struct span name)
 {
-    struct batch *one = find(b, name);
+    struct batch *one = find(b, project, name);
     if (!one)
         return false;
     TAILQ_REMOVE(&b->all, one, link);
@@ -351,8 +354,8 @@ bool batches_delete(struct batches *b, struct span name)
     return true;
 }
 
-struct json_object *batches_list(struct batches *b, unsigned from, unsigned most,
-                                 int64_t now_us)
+struct json_object *batches_list(struct batches *b, const char *project, unsigned from,
+                                 unsigned most, int64_t now_us)
 {
     struct json_object *o = json_object_new_object(), *list = json_object_new_array();
     struct batch *one;
@@ -361,6 +364,8 @@ struct json_object *batches_list(struct batches *b, unsigned from, unsigned most
     batches_look(b, now_us);
     TAILQ_FOREACH(one, &b->all, link)
     {
+        if (strcmp(one->project, project) != 0)
+            continue;
         if (i >= from && i < from + most)
             json_object_array_add(list, operation(one));
         i++;

@@ -63,7 +63,7 @@ static void begin_upload(struct call *c)
 {
     struct json_object *doc = NULL, *file;
     struct span display = {0};
-    struct file *f = files_add(c->desk->files, "files/");
+    struct file *f = files_add(c->desk->files, c->project, "files/");
     if (!f) {
         refuse(c, "500", NULL);
         return;
@@ -86,7 +86,7 @@ static void end_upload(struct call *c)
 {
     char name[FILES_NAME];
     snprintf(name, sizeof name, "files/%s", query(c, "upload_id"));
-    struct file *f = files_find(c->desk->files, span_of(name));
+    struct file *f = files_find(c->desk->files, c->project, span_of(name));
     if (!f || f->whole || c->body.err || strcmp(header(c, "X-Goog-Upload-Offset"), "0") != 0) {
         refuse(c, "400", NULL);
         return;
@@ -112,7 +112,7 @@ static void upload(struct call *c)
 
 static void file(struct call *c, struct span name)
 {
-    struct file *f = files_find(c->desk->files, name);
+    struct file *f = files_find(c->desk->files, c->project, name);
     if (!f || !f->whole || (f->result && strcmp(c->method, "GET") == 0)) {
         refuse(c, "404", NULL); // the ids of results are too long to be looked at: as it is
     } else if (strcmp(c->method, "DELETE") == 0) {
@@ -129,7 +129,7 @@ static void download(struct call *c, struct span name)
     size_t n = sizeof end - 1;
     if (name.len > n && memcmp(name.ptr + name.len - n, end, n) == 0)
         name.len -= n;
-    struct file *f = files_find(c->desk->files, name);
+    struct file *f = files_find(c->desk->files, c->project, name);
     if (!f || !f->result) {
         refuse(c, "404", NULL);
         return;
@@ -157,7 +157,7 @@ static void make(struct call *c, const struct model *m, struct json_object *doc)
     struct file *f = NULL;
     json_get_str(json_at(doc, "batch"), "displayName", &display);
     if (json_get_str(json_at(doc, "batch.inputConfig"), "fileName", &name))
-        f = files_find(c->desk->files, name);
+        f = files_find(c->desk->files, c->project, name);
     if (!f || !f->whole) {
         refuse(c, name.len ? "404" : "400", NULL);
         return;
@@ -200,16 +200,16 @@ static void batch(struct call *c, struct span name)
     struct json_object *o = NULL;
     bool there = true;
     if (name.len == strlen("batches")) {
-        o = batches_list(b, number(query(c, "pageToken"), 0),
+        o = batches_list(b, c->project, number(query(c, "pageToken"), 0),
                          number(query(c, "pageSize"), PAGE), waiting_now_us());
     } else if (strcmp(c->method, "GET") == 0) {
-        there = (o = batches_get(b, name, waiting_now_us())) != NULL;
+        there = (o = batches_get(b, c->project, name, waiting_now_us())) != NULL;
     } else if (strcmp(c->method, "DELETE") == 0) {
-        there = batches_delete(b, name);
+        there = batches_delete(b, c->project, name);
         o = json_object_new_object();
     } else if (name.len > n && memcmp(name.ptr + name.len - n, end, n) == 0) {
         name.len -= n;
-        there = batches_cancel(b, name, waiting_now_us());
+        there = batches_cancel(b, c->project, name, waiting_now_us());
         o = json_object_new_object();
     } else {
         there = false;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "common/digest.h"
@@ -41,21 +42,23 @@ void files_name(const char *prefix, char *out, size_t size)
     snprintf(out, size, "%s%s", prefix, hex);
 }
 
-struct file *files_add(struct files *f, const char *prefix)
+struct file *files_add(struct files *f, const char *project, const char *prefix)
 {
     struct entry *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
+    e->file.project = project;
     files_name(prefix, e->file.name, sizeof e->file.name);
     SLIST_INSERT_HEAD(&f->all, e, link);
     return &e->file;
 }
 
-struct file *files_find(struct files *f, struct span name)
+struct file *files_find(struct files *f, const char *project, struct span name)
 {
     struct entry *e;
     SLIST_FOREACH(e, &f->all, link)
-    if (!e->file.deleted && span_is(name, e->file.name))
+    if (!e->file.deleted && span_is(name, e->file.name) &&
+        strcmp(e->file.project, project) == 0)
         return &e->file;
     return NULL;
 }
