@@ -42,7 +42,7 @@ if seq <= tonumber(last[1]) then
       visits[#visits + 1] = visit
     end
   end
-  return {1, now, call('HGETALL', P .. 'ready'), visits}
+  return {1, now, claimable(), visits}
 end
 call('HSET', me, 'seq', seq, 'seqn', 0) -- refused over maxmemory, before anything was popped
 
@@ -123,4 +123,4 @@ if slots > 0 then
   end
   call('HSET', me, 'seqn', slots)
 end
-return {1, now, call('HGETALL', P .. 'ready'), visits}
+return {1, now, claimable(), visits}

@@ -56,6 +56,13 @@ local function count_ready(lane_model, by)
   end
 end
 
+-- The pairs LANE/MODEL, jobs that may be claimed. Of a queue that is paused nothing may: workers
+-- would claim again and again.
+local function claimable()
+  if call('HEXISTS', KEYS[1], 'paused') == 1 then return {} end
+  return call('HGETALL', P .. 'ready')
+end
+
 -- Wakes up to n idle workers. Tokens nobody takes do no harm and go after five seconds.
 local function wake(n)
   local key = P .. 'wake'

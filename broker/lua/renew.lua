@@ -9,5 +9,5 @@ if not alive(inc, now) then return {-1} end
 call('ZREM', P .. 'leases', inc) -- a ZADD first would be refused over maxmemory
 call('ZADD', P .. 'leases', int(now + ARGV[2]), inc)
 call('HSET', P .. 'w:' .. inc, 'seen', int(now), 'flight', ARGV[3], 'limits', ARGV[4])
-return {1, now, call('HLEN', P .. 'a:' .. inc), call('HGETALL', P .. 'ready'),
+return {1, now, call('HLEN', P .. 'a:' .. inc), claimable(),
   call('ZRANGEBYSCORE', P .. 'cancelled', int(now - ARGV[2]), '+inf', 'LIMIT', 0, 1000)}

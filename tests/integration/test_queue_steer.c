@@ -333,8 +333,12 @@ static void the_whole_queue_is_paused(void **state)
     struct hand h = farm_hand(f, "w1");
     farm_submit(f, "b", "ann", NULL, 6);
     assert_int_equal(farm_pause(f, "", true).err, OK);
-    free(claim_ok(f, &h, 6, 0));
+    struct claims *none = claim_ok(f, &h, 6, 0);
+    assert_int_equal(none->ready, 0); // else it would be claimed again at once, for ever
+    assert_int_equal(farm_renew(f, &h).ready, 0);
+    free(none);
     assert_int_equal(farm_pause(f, "", false).err, OK);
+    assert_int_equal(farm_renew(f, &h).ready, 6);
     free(claim_ok(f, &h, 6, 6));
 }
 
