@@ -3,9 +3,11 @@
 
 #include <json-c/json.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/limit.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/text.h"
@@ -21,6 +23,7 @@ struct model {
     size_t n_aliases, n_ratios, n_sizes;
     bool priced;
     double input, text, image; // dollars for a million tokens
+    struct json_object *tiers; // of names and limits; NULL: none
     double lanes[JOB_LANES];   // factors on all prices; 0: the lane is not priced
 };
 
@@ -119,6 +122,29 @@ static bool read_prices(struct json_object *o, struct model *m)
     return true;
 }
 
+static bool limit_ok(struct json_object *text)
+{
+    struct buf spec = {.max = 4096};
+    bool ok = json_object_is_type(text, json_type_string) &&
+              limit_spec(span_of_string(text), &spec, NULL) == OK;
+    buf_free(&spec);
+    return ok;
+}
+
+static bool read_tiers(struct json_object *o, struct model *m)
+{
+    if (!json_object_object_get_ex(o, "tiers", NULL))
+        return true;
+    if (!json_get(o, "tiers", json_type_object, &m->tiers))
+        return false;
+    json_object_object_foreach(m->tiers, name, limit)
+    {
+        if (!job_name_ok(span_of(name)) || !limit_ok(limit))
+            return false;
+    }
+    return true;
+}
+
 static enum err read_model(struct json_object *o, size_t i, struct model *m, struct buf *why)
 {
     struct json_object *there;
@@ -135,6 +161,8 @@ static enum err read_model(struct json_object *o, size_t i, struct model *m, str
         return wrong(why, i, "ratios: must be a list as [\"1:1\"]");
     if (!read_sizes(o, m))
         return wrong(why, i, "sizes: must be an object of sizes and their image tokens");
+    if (!read_tiers(o, m))
+        return wrong(why, i, "tiers: must be an object of names and limits as \"rpm=600\"");
     if (!read_prices(o, m))
         return wrong(why, i,
                      "price, lanes: must be numbers (input, text, image; standard, "
@@ -254,6 +282,17 @@ const struct model *catalogue_find(const struct catalogue *c, struct span name)
 const struct model *catalogue_at(const struct catalogue *c, size_t i)
 {
     return i < c->n ? &c->models[i] : NULL;
+}
+
+struct span model_tier(const struct model *m, struct span name)
+{
+    char text[JOB_MAX_NAME + 1];
+    struct span limit = SPAN("");
+    if (!m->tiers || name.len > JOB_MAX_NAME)
+        return limit;
+    snprintf(text, sizeof text, "%.*s", (int)name.len, name.ptr);
+    json_get_str(m->tiers, text, &limit);
+    return limit;
 }
 
 struct span model_name(const struct model *m)

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "broker/limit.h"
+#include "broker/tier.h"
 #include "common/file.h"
 #include "common/json.h"
 #include "common/secret.h"
@@ -106,7 +106,7 @@ static enum err read_spec(struct reader *r, struct span text, struct buf *out)
 {
     struct buf why = {.max = 1024};
     *out = (struct buf){.max = MAX_SPEC};
-    enum err e = limit_spec(text, out, &why);
+    enum err e = tier_spec(text, out, &why);
     if (e == ERR_FORMAT)
         wrong(r, buf_str(&why));
     buf_free(&why);

@@ -9,7 +9,8 @@
 //      "limits": {"gemini-3-pro-image": "rpm=50", "gemini-3-pro-image/flex": "rpm=20"}},
 //     {"name": "spare", "keys": [{"env": "SPARE_KEY"}]}]}
 //
-// The file says where keys are, and never what they are.
+// A limit may be the name of a tier of the catalogue, see tier.h. The file says where keys are,
+// and never what they are.
 #ifndef BROKER_PROJECTS_H
 #define BROKER_PROJECTS_H
 
@@ -38,7 +39,7 @@ struct project_limit { // owned
 struct project {
     char name[JOB_MAX_NAME + 1];
     unsigned weight;  // of the work, among projects that have room: 1 to PROJECT_MAX_WEIGHT
-    struct buf limit; // limit_spec()'s, of each model that has none of its own; may be empty
+    struct buf limit; // tier_spec()'s, of each model that has none of its own; may be empty
     struct project_limit limits[PROJECT_MAX_LIMITS];
     struct project_key keys[PROJECT_MAX_KEYS];
     size_t n_limits, n_keys;

@@ -37,6 +37,7 @@ enum cmd_group { // of options
     CMD_DEAD = 512,
     CMD_SUBMIT = 8192,
     CMD_DOCTOR = 4096,
+    CMD_CATALOGUE = 16384,
 };
 
 struct cmd;

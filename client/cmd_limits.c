@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "broker/limit.h"
+#include "broker/tier.h"
 #include "client/cmd.h"
 #include "client/limited.h"
 #include "common/json.h"
@@ -166,12 +167,27 @@ static enum err show_all(struct limits *l)
     return e;
 }
 
+// Limits, or the name of a tier that the group's model has.
+static enum err read_spec(struct limits *l, const char *text, struct buf *spec)
+{
+    struct buf given = {.max = 4096};
+    char model[JOB_MAX_NAME + 1];
+    sscanf(strchr(buf_str(&l->group), '/') + 1, "%100[^/]", model);
+    enum err e = tier_spec(span_of(text), &given, &l->cmd->why);
+    if (e == OK &&
+        (e = tier_resolve(l->cmd->catalogue, span_of(model), buf_span(&given), spec)) != OK)
+        buf_addf(&l->cmd->why, "limit \"%s\": the catalogue has no such tier of %s", text,
+                 model);
+    buf_free(&given);
+    return e;
+}
+
 static int change(struct limits *l, const char *text)
 {
     struct cmd *c = l->cmd;
     struct buf spec = {.max = 4096};
     enum err e = OK;
-    if (text && limit_spec(span_of(text), &spec, &c->why) != OK) {
+    if (text && read_spec(l, text, &spec) != OK) {
         buf_free(&spec);
         return cmd_say(EXIT_USAGE, "%s", buf_str(&c->why));
     }

@@ -223,6 +223,9 @@ static void fill(struct cmd *c, const struct command *command, struct opt *table
         dead_options(&b, c);
     if (command->groups & CMD_DOCTOR)
         doctor_options(&b, c);
+    if (command->groups & CMD_CATALOGUE)
+        ADD(&b, {"catalogue", 0, OPT_STR, &c->catalogue_path, "FILE", NULL, NULL,
+                 "models and prices, instead of the built-in ones", 0, 0});
     if (command->groups & CMD_CONNECT)
         connect_options(&b, c);
     ADD(&b, {"help", 'h', OPT_FLAG, &c->help, NULL, NULL, NULL, "show this", 0, 0});

@@ -9,6 +9,7 @@
 #include "broker/code.h"
 #include "broker/job.h"
 #include "broker/limit.h"
+#include "broker/tier.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "worker/gate_private.h"
@@ -18,6 +19,7 @@
 #define HORIZON_US   100000 // slots farther away are left to others
 #define TIMEOUT      5.0    // seconds, of one request to the limiter
 #define RECHECK_US   50000  // how long "no limit is set" is believed while calls go out
+#define MAX_LIMIT    4096   // bytes
 #define MIN_AHEAD    4
 #define PAUSE_US     20000   // between requests that get nothing
 #define FAR_US       1000000 // a slot that is so far away is not waited for at the gate
@@ -283,7 +285,11 @@ struct gate *gate_new(struct route *r, struct keyring *keys)
     g->all = r->all;
     g->route = r;
     g->keys = keys;
-    g->spec = project_limit(p, lane_model);
+    g->limit.max = MAX_LIMIT;
+    // A model that has no such tier is not limited.
+    if (tier_resolve(r->all->options.catalogue, span_of(slash + 1),
+                     project_limit(p, lane_model), &g->limit) == OK)
+        g->spec = buf_span(&g->limit);
     TAILQ_INIT(&g->waiting);
     ev_init(&g->timer, on_timer);
     g->timer.data = g;
@@ -294,6 +300,7 @@ void gate_free(struct gate *g)
 {
     ev_timer_stop(g->all->loop, &g->timer);
     free(g->group);
+    buf_free(&g->limit);
     free(g);
 }
 

@@ -15,6 +15,7 @@
 #include "common/buf.h"
 #include "common/redis.h"
 
+struct catalogue;
 struct ev_loop;
 struct gates;
 struct gate; // one group's
@@ -42,7 +43,8 @@ struct gate_outcome {        // of a call that went out
 struct gates_options {
     struct keyring *const *keyrings; // of the projects that calls may be sent through; borrowed
     size_t n_keyrings;
-    void (*room)(void *ctx); // more may be claimed now than before
+    const struct catalogue *catalogue; // whose tiers limits may name; borrowed
+    void (*room)(void *ctx);           // more may be claimed now than before
     // A limit other than the project's is in force.
     void (*differs)(void *ctx, struct span group, struct span spec);
     // What limits the group now has changed: a dimension, "cooling", "probing", "inflight", or

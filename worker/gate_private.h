@@ -19,6 +19,7 @@ struct gate {
     struct route *route;
     struct keyring *keys;
     char *group;
+    struct buf limit; // what `spec` is a part of
     struct span spec; // the project's limit, to be set where none is; empty: none
     int64_t credit;   // how far it is behind its weight
     struct pass_list waiting;

@@ -10,6 +10,7 @@
 
 #include "broker/catalogue.h"
 #include "broker/request.h"
+#include "broker/tier.h"
 #include "common/file.h"
 #include "common/log.h"
 #include "common/pool.h"
@@ -155,6 +156,22 @@ static enum err make_workers(struct program *p)
     return OK;
 }
 
+// A tier that no model has would be no limit at all.
+static enum err check_tiers(const struct projects *all, const struct catalogue *c,
+                            struct buf *why)
+{
+    for (const struct project *p = all->at; p < all->at + all->n; p++)
+        for (size_t i = 0; i <= p->n_limits; i++) {
+            struct span spec = buf_span(i ? &p->limits[i - 1].spec : &p->limit);
+            if (tier_known(c, spec))
+                continue;
+            buf_addf(why, "limit \"%.*s\": no model of the catalogue has such a tier",
+                     (int)spec.len - 1, spec.ptr + 1);
+            return ERR_MISSING;
+        }
+    return OK;
+}
+
 static enum err begin(struct program *p, struct buf *why)
 {
     const struct settings *s = &p->settings;
@@ -172,6 +189,8 @@ static enum err begin(struct program *p, struct buf *why)
     projects_forget(&s->projects);
     raise_descriptors(s);
     e = catalogue_open(s->catalogue, &p->catalogue, why);
+    if (e == OK)
+        e = check_tiers(&s->projects, p->catalogue, why);
     if (e == OK)
         e = make_folders(s, why);
     if (e != OK)

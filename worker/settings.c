@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "broker/job.h"
-#include "broker/limit.h"
 #include "broker/request.h"
+#include "broker/tier.h"
 #include "common/secret.h"
 #include "common/text.h"
 #include "worker/worker.h"
@@ -29,7 +29,9 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
         {"concurrency", 0, OPT_UINT, &s->concurrency, "N", "8", NULL, "calls in flight", 1,
          10000},
         {"limit", 0, OPT_STR, &s->limit, "SPEC", NULL, NULL,
-         "farm-wide limit of each model, set where none is: req=100/1s, rpm=600", 0, 0},
+         "farm-wide limit of each model, set where none is: req=100/1s, rpm=600, or a tier "
+         "of the catalogue",
+         0, 0},
         {"project", 0, OPT_STR, &s->project, "NAME", "default", NULL,
          "whose limits these are: workers with keys of one project share a name", 0, 0},
         {"lease", 0, OPT_SECONDS, &s->lease, "SECONDS", "30", NULL,
@@ -132,7 +134,7 @@ static enum err read_projects(struct settings *s, struct buf *why)
 {
     struct buf limit = {.max = 1024}, key = {.max = SECRET_MAX};
     enum err e = OK;
-    if (s->limit && limit_spec(span_of(s->limit), &limit, why) != OK)
+    if (s->limit && tier_spec(span_of(s->limit), &limit, why) != OK)
         e = ERR_FORMAT;
     else if (s->projects_file && (s->key_file || strcmp(s->project, "default") != 0)) {
         buf_add_str(why, "--projects names projects and keys: --project and --api-key-file "

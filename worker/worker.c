@@ -187,6 +187,7 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
     struct lease_hooks lh = worker_lease_hooks;
     struct gates_options go = {.keyrings = o->keyrings,
                                .n_keyrings = o->n_keyrings,
+                               .catalogue = o->catalogue,
                                .room = gate_has_room,
                                .differs = limit_differs,
                                .limited = limited,

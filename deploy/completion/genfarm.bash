@@ -23,7 +23,7 @@ _genfarm()
         sheet) words="--output --columns --cell --help" ;;
         usage) words="--json --by --calls --days --day --since --until --csv --redis --redis-ca --queue --help" ;;
         quota) words="--json --redis --redis-ca --queue --help" ;;
-        limits) words="--json --redis --redis-ca --queue --help" ;;
+        limits) words="--catalogue --json --redis --redis-ca --queue --help" ;;
         doctor) words="--json --model --catalogue --api-key-file --projects --gemini-base-url --redis --redis-ca --queue --help" ;;
         fsck) words="--json --repair --redis --redis-ca --queue --help" ;;
         *) words="" ;;

@@ -160,7 +160,8 @@ def files_that_are_wrong():
         told([good, project("art", "SPARE_KEY")], "project 2 (art): the name is there twice")
         told([good, project("spare", "ART_KEY")], "project 2 (spare): keys: one of them is there twice")
         told([dict(good, weight=0)], "weight")
-        told([dict(good, limit="rpm")], "limit \"rpm\"")
+        told([dict(good, limit="rpm=")], "limit \"rpm=\"")
+        told([dict(good, limit="rpm")], "no model of the catalogue has such a tier", 1)
         told([dict(good, limits={"x/y/z": "rpm=1"})], "limits")
         told([dict(good, limit_s="rpm=1")], "members beside")
         told([dict(good, keys=[])], "one or more")
@@ -170,6 +171,33 @@ def files_that_are_wrong():
         told([good], "do not go with it", 2, "--project", "x")
         os.chmod(name, 0o666)
         told([good], "everybody may write it", 1)
+
+
+def tiers():
+    """Limits by name, as the operator's catalogue has them for each model."""
+    with Farm() as f:
+        f.env.update(KEYS)
+        f.env["GEMINI_API_KEY"] = "key-of-art-1"
+        f.emulator("--latency", "20ms", *GOOD)
+        f.redis()
+        name = f.path("catalogue.json")
+        model = {"name": MODEL, "tiers": {"tier1": "req=2/1h,ipm=600", "tier2": "req=900/1s"}}
+        with open(name, "w") as out:
+            json.dump({"default": MODEL, "models": [model, {"name": "other"}]}, out)
+        r = f.start(os.path.join(farm.BIN, "genfarm-worker"), "--limit", "tier9", "--catalogue",
+                    name, stderr=farm.subprocess.PIPE, text=True)
+        assert r.wait(60) == 1 and "no model of the catalogue has such a tier" in r.stderr.read()
+        f.worker("--limit", "tier1", "--catalogue", name, "--sink", "dir:" + f.path("out"))
+        f.genfarm("submit", f.prompts(20), "--batch", "b")
+        farm.until(lambda: limits(f, MODEL)["limit"] == "req=2/1h,ipm=600".replace("/1h", "/3600s"))
+        f.genfarm("limits", "set", "other", "tier2", "--catalogue", name, status=2)
+        f.genfarm("limits", "set", MODEL, "tier9", "--catalogue", name, status=2)
+        f.genfarm("limits", "set", MODEL, "tier2", "--catalogue", name)
+        assert limits(f, MODEL)["limit"] == "req=900/1s"
+        f.genfarm("watch", "b")  # which would take ten hours with the first one
+        with open(name, "w") as out:
+            json.dump({"default": MODEL, "models": [dict(model, tiers={"x": "rpm"})]}, out)
+        assert "tiers" in f.genfarm("limits", "--catalogue", name, status=2).stderr
 
 
 def the_doctor_asks_with_every_key():
@@ -184,6 +212,6 @@ def the_doctor_asks_with_every_key():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([files_that_are_wrong, the_doctor_asks_with_every_key, by_weight,
+    sys.exit(farm.main([files_that_are_wrong, tiers, the_doctor_asks_with_every_key, by_weight,
                         both_full_and_never_exceeded, a_day_ends, a_bad_key, all_keys_bad,
                         the_rest_of_a_slow_project]))
