@@ -46,7 +46,7 @@ MUST_USE enum err account_reserve(struct redis *r, double timeout, struct span i
                                   size_t n, const struct account_call *calls,
                                   account_reserved *done, void *ctx);
 
-struct account_sum { // of calls that had reserved nothing
+struct account_sum { // of calls that had reserved nothing; below zero: told too much before
     struct span name;
     int64_t calls, images, micro, unknown; // unknown: of `micro`, of calls of unknown outcome
 };

@@ -151,6 +151,7 @@ static void take(struct batcher *b)
 // -----------------------------------------------------------------------------
 
 static void send_begin(struct batcher *b);
+static void name_all(struct batcher *b, bool named);
 
 // What became of each job: gathered ones are looked up, for they may have gone meanwhile.
 static void moved(struct batcher *b, struct span marks)
@@ -173,6 +174,7 @@ static void on_begun(void *ctx, enum err e, struct span marks, struct span inc)
                               .batch = span_of(b->begin.batch),
                               .model = span_of(b->begin.model),
                               .project = span_of(b->begin.project),
+                              .created_ms = clock_wall_ms() + b->options.host->server_offset_ms,
                               .until_ms = clock_wall_ms() + b->options.host->server_offset_ms +
                                           ms(KEEP_S)};
         moved(b, marks);
@@ -180,6 +182,7 @@ static void on_begun(void *ctx, enum err e, struct span marks, struct span inc)
             hold(b, &o, b->begin.asked_us);
         b->options.turn(b->options.ctx);
     } else if (e == ERR_LIMIT) {
+        name_all(b, false);
         b->full_us = clock_boot_us() + (int64_t)(AGAIN_S * 1e6);
     }
     if (e == ERR_LOST)
@@ -189,6 +192,15 @@ static void on_begun(void *ctx, enum err e, struct span marks, struct span inc)
     soon(b, e == OK ? 0. : TICK_S);
     if (b->draining)
         batcher_drain(b);
+}
+
+static void name_all(struct batcher *b, bool named)
+{
+    for (size_t i = 0; i < b->begin.n; i++) {
+        struct task *t = tasks_find(b->options.tasks, b->begin.fields[i]);
+        if (t)
+            task_named(t, named);
+    }
 }
 
 // May be sent again as it was, until it is answered.
@@ -205,6 +217,7 @@ static void send_begin(struct batcher *b)
                               .n = b->begin.n,
                               .fields = b->begin.fields,
                               .worst = b->begin.worst};
+    name_all(b, true);
     b->begin.asked_us = clock_boot_us();
     b->begin.asking = operation_begin(b->options.host->queue, &o, on_begun, b) == OK;
 }
@@ -228,7 +241,8 @@ static bool fits(const struct batcher *b, const struct lot *lot, const struct ta
            (lot->n == 0 || lot->out + one->bytes_out <= b->options.max_bytes);
 }
 
-// Gathers, into `begin`, the first batch and model there is a job of; says whether it is full.
+// Gathers, into `begin`, the first batch, model and project there is a job of; says whether it
+// is full.
 static struct lot gather(struct batcher *b)
 {
     struct lot lot = {0};
@@ -237,10 +251,14 @@ static struct lot gather(struct batcher *b)
         if (!task_is_gathered(t) || task_is_lost(t))
             continue;
         struct task_lot one = task_lot(t);
+        if (!one.affordable)
+            continue;
         if (lot.n == 0) {
             copy(b->begin.batch, one.batch);
             copy(b->begin.model, one.model);
-        } else if (!span_is(one.batch, b->begin.batch) || !span_is(one.model, b->begin.model)) {
+            copy(b->begin.project, one.project);
+        } else if (!span_is(one.batch, b->begin.batch) || !span_is(one.model, b->begin.model) ||
+                   !span_is(one.project, b->begin.project)) {
             continue;
         }
         if (!fits(b, &lot, &one)) {
@@ -255,15 +273,6 @@ static struct lot gather(struct batcher *b)
     return lot;
 }
 
-// The project it is made in; NULL: all are closed for now.
-static struct gate *choose(struct batcher *b)
-{
-    char lane_model[JOB_MAX_NAME + 8];
-    snprintf(lane_model, sizeof lane_model, "batch/%s", b->begin.model);
-    struct route *r = route_find(b->options.host->gates, span_of(lane_model));
-    return r ? route_choose(r) : NULL;
-}
-
 static void begin(struct batcher *b)
 {
     uint8_t id[OPERATION_ID / 2];
@@ -274,10 +283,6 @@ static void begin(struct batcher *b)
     struct lot lot = gather(b);
     if (lot.n == 0 || (!lot.full && now - b->gathered_us < (int64_t)(LINGER_S * 1e6)))
         return;
-    struct gate *g = choose(b);
-    if (!g)
-        return;
-    copy(b->begin.project, span_of(gate_project(g)->name));
     random_bytes(id, sizeof id);
     digest_hex(id, sizeof id, b->begin.id);
     b->begin.n = lot.n;

@@ -206,7 +206,8 @@ static void on_loaded(void *ctx, enum err e, const struct queue_claims *c)
     }
     o->loaded = true;
     for (size_t i = 0; i < c->n_jobs; i++) {
-        struct task *t = task_row_new(&o->host, &c->jobs[i], keyring_project(o->keys)->name);
+        struct task *t =
+            task_row_new(&o->host, &c->jobs[i], keyring_project(o->keys)->name, o->created_ms);
         if (!t)
             continue; // it stays in the operation, which others find when it is left
         tasks_add(&o->tasks, t);
@@ -279,6 +280,7 @@ struct op *op_new(const struct op_host *h, const struct operation *from, int64_t
     o->host = *h->tasks;
     o->good = -1;
     o->made_ms = from->made_ms;
+    o->created_ms = from->created_ms;
     o->until_ms = from->until_ms;
     tasks_init(&o->tasks);
     op_init_timers(o);

@@ -22,8 +22,8 @@ struct op {
     char title[JOB_MAX_NAME + OPERATION_ID + 16]; // by which it is found
     char noted[16];                               // its state when it came here
     char name[REMOTE_NAME], file[REMOTE_NAME], result[REMOTE_NAME];
-    int64_t made_ms, until_ms; // server time
-    bool taken_over;           // another worker began it
+    int64_t created_ms, made_ms, until_ms; // server time
+    bool taken_over;                       // another worker began it
 
     ev_timer timer, due;
     void (*step)(struct op *o);             // what the timer does

@@ -352,6 +352,28 @@ void purse_end(struct purse *p, struct purse_call *c, const struct purse_took *t
     pump_add(p->ends, &c->item);
 }
 
+static void correct(struct purse *p, struct account *a, const struct account_sum *by)
+{
+    if (!a)
+        return; // no memory: it stays at its worst
+    a->sum.calls += by->calls;
+    a->sum.images += by->images;
+    a->sum.micro += by->micro;
+    a->sum.unknown += by->unknown;
+    later(&p->tell_timer, p->loop, TELL_S);
+}
+
+void purse_correct(struct purse *p, struct span user, struct span project, int64_t worst,
+                   bool made, int64_t images, int64_t micro)
+{
+    const struct account_sum by = {.calls = made ? 0 : -1,
+                                   .images = images - 1,
+                                   .micro = micro - worst,
+                                   .unknown = -worst};
+    correct(p, find(p, "user", user), &by);
+    correct(p, find(p, "project", project), &by);
+}
+
 // --- Beginning and end
 // ---------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "worker/purse.h"
 #include "worker/task_private.h"
 
 #define BUDGET_WAIT_MS 1000
@@ -56,8 +57,10 @@ bool task_is_gathered(const struct task *t)
 void task_gather(struct task *t)
 {
     t->state = TASK_GATHERED;
-    if (!past(t, task_due(t)))
+    if (!past(t, task_due(t))) {
+        task_gather_purse(t);
         return;
+    }
     task_release(t);
     if (past(t, t->expires))
         too_late(t);
@@ -85,15 +88,25 @@ struct task_lot task_lot(const struct task *t)
                              .model = t->job.model,
                              .field = t->field,
                              .worst = task_worst(t),
+                             .affordable = t->affordable,
+                             .project = span_of(task_project(t)),
                              .bytes_in = t->input.len,
                              .bytes_out = answer_bytes(t->job.image_size)};
 }
 
+void task_named(struct task *t, bool named)
+{
+    t->named = named;
+}
+
 void task_moved(struct task *t, char mark)
 {
+    t->named = false;
     if (t->state != TASK_GATHERED)
         return; // it has ended meanwhile, and says so itself
     task_release(t);
+    if (mark == '1')
+        task_close_purse(t, &(struct purse_took){.sent = true, .unknown = true});
     if (mark == 'b')
         task_say(t, QUEUE_REQUEUE, BUDGET_WAIT_MS);
     else
@@ -103,12 +116,14 @@ void task_moved(struct task *t, char mark)
 // --- Rows ------------------------------------------------------------------------------------
 
 struct task *task_row_new(struct task_host *h, const struct queue_claimed *c,
-                          const char *project)
+                          const char *project, int64_t begun_ms)
 {
     struct task *t = task_new(h, 1, c);
     if (!t)
         return NULL;
     t->state = TASK_ROW;
+    t->row = true;
+    t->begun_ms = begun_ms;
     t->pass.gate = route_gate(t->route, span_of(project));
     return t;
 }
@@ -156,6 +171,7 @@ static void add_unknown(struct task *t)
 
 void task_row_back(struct task *t, bool unknown)
 {
+    task_correct_purse(t, &(struct purse_took){.unknown = unknown});
     if (unknown)
         add_unknown(t);
     if (t->over) {

@@ -17,17 +17,21 @@ double task_due(const struct task *t); // Unix time, after which it is to go on 
 struct task_lot {                      // what it is to a batch
     struct span batch, model;
     struct queue_field field;
-    int64_t worst;                // millionths of USD
+    struct span project; // whose room it has, if it is
+    bool affordable;     // there is room for it in what its user and its project may use
+    int64_t worst;       // millionths of USD
     uint64_t bytes_in, bytes_out; // of its request; of its answer, about
 };
 struct task_lot task_lot(const struct task *t);
+// It is named in a request that may make it part of an operation; or that did not.
+void task_named(struct task *t, bool named);
 // The server's word about a gathered job: '1' it is in the operation now and no longer this
 // task's, '0' it was over, 'b' there is no money for it. The task may be gone.
 void task_moved(struct task *t, char mark);
 
 // A job of an operation, claimed under its incarnation. NULL: out of memory.
 struct task *task_row_new(struct task_host *h, const struct queue_claimed *c,
-                          const char *project);
+                          const char *project, int64_t begun_ms);
 // Fails it if its input cannot be done at all; to be asked once it is among the others.
 void task_row_check(struct task *t);
 const struct job *task_job(const struct task *t);

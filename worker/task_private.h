@@ -53,6 +53,10 @@ struct task {
     bool over;                                // ROW: it was cancelled
     struct purse_call *purse;                 // NULL: nothing is reserved or asked for
     struct route *route;
+    bool named;               // GATHERED: it may be part of an operation by now
+    bool affordable;          // GATHERED: there is room for it in what may be used
+    bool row;                 // its call is of an operation, begun then:
+    int64_t begun_ms;         // server time
     struct gate_pass pass;    // pass.gate: whose project the call goes through
     int64_t slot_us, sent_us; // clock_boot_us(): its send slot; when the call was made
     ev_timer timer;
@@ -122,6 +126,10 @@ struct purse_took;
 void task_enter_purse(struct task *t); // task_mark() follows, or a settle
 // The call is over, or is not made (NULL). Nothing when none was reserved for.
 void task_close_purse(struct task *t, const struct purse_took *took);
+// The same for a job that is gathered for an operation: `affordable`, or a settle, follows.
+void task_gather_purse(struct task *t);
+// A row of an operation has its answer: what it took, where that was reckoned today.
+void task_correct_purse(struct task *t, const struct purse_took *took);
 
 // --- task_report.c: calls that no settle counts
 // ---------------------------------------------

@@ -3,6 +3,7 @@
 // the call.
 #include <string.h>
 
+#include "common/clock.h"
 #include "worker/purse.h"
 #include "worker/route.h"
 #include "worker/task_private.h"
@@ -88,7 +89,50 @@ void task_enter_purse(struct task *t)
 
 void task_close_purse(struct task *t, const struct purse_took *took)
 {
+    static const struct purse_took worst = {.sent = true, .unknown = true};
     struct purse_call *c = t->purse;
+    if (!took && t->named)
+        took = &worst; // an operation may have begun with it: who has that tells more
     t->purse = NULL;
+    t->named = t->affordable = false;
     purse_end(t->host->purse, c, took);
+}
+
+// --- Operations
+// ----------------------------------------------------------------------------------
+
+static void told_gathered(void *ctx, enum purse_answer a, const struct purse_refusal *why)
+{
+    struct task *t = ctx;
+    t->affordable = a == PURSE_OPEN;
+    if (t->affordable)
+        return;
+    t->purse = NULL;
+    if (a == PURSE_SHUT)
+        hold_batch(t, why);
+    task_release(t);
+    task_say(t, QUEUE_REQUEUE, WAIT_MS);
+}
+
+void task_gather_purse(struct task *t)
+{
+    struct gate *g = t->purse ? NULL : route_choose(t->route);
+    if (!g)
+        return; // it is asked for, or all projects are closed: at the next look
+    t->pass.gate = g;
+    t->worst = task_worst(t);
+    t->purse = purse_enter(t->host->purse, buf_span(&t->user), span_of(task_project(t)),
+                           t->worst, &t->affordable, told_gathered, t);
+}
+
+#define DAY_MS 86400000
+
+// Past midnight the day and maybe the month that it was reckoned in are over: it stays there.
+void task_correct_purse(struct task *t, const struct purse_took *took)
+{
+    int64_t now_ms = clock_wall_ms() + t->host->server_offset_ms;
+    if (took->unknown || now_ms / DAY_MS != t->begun_ms / DAY_MS)
+        return;
+    purse_correct(t->host->purse, buf_span(&t->user), span_of(task_project(t)), task_worst(t),
+                  took->sent, took->images, took->micro);
 }

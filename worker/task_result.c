@@ -424,7 +424,11 @@ void task_result(void *ctx, struct provider_result *r)
     task_made(t, r);
     t->cost_micro = cost_of(t, r);
     end_at_gate(t, r, t->cost_micro);
-    task_close_purse(t, &(struct purse_took){r->sent, r->unknown, r->n_images, t->cost_micro});
+    const struct purse_took took = {r->sent, r->unknown, r->n_images, t->cost_micro};
+    if (t->row)
+        task_correct_purse(t, &took);
+    else
+        task_close_purse(t, &took);
     count_usage(t, r, t->cost_micro);
     t->say.figures.calls += r->sent;
     if ((r->retry != RETRY_BLOCK && r->retry != RETRY_KEY) || r->code == CODE_OK)

@@ -118,8 +118,8 @@ local function use(name, calls, images, micro, unknown)
   local a = account(name)
   a.dirty = true
   for i = 1, 2 do
-    a[i].c, a[i].i, a[i].u = a[i].c + calls, a[i].i + images, a[i].u + micro
-    a[i].x = a[i].x + unknown
+    a[i].c, a[i].i = math.max(0, a[i].c + calls), math.max(0, a[i].i + images)
+    a[i].u, a[i].x = math.max(0, a[i].u + micro), math.max(0, a[i].x + unknown)
   end
 end
 

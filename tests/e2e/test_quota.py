@@ -187,6 +187,28 @@ def what_was_used_before():
         assert "user:ann  calls=10/day" in shown and "10 calls" in shown, shown
 
 
+def remote_batches():
+    """Rows of remote batches are reserved for at their worst, and put right by their answers."""
+    with Farm() as f:
+        f.emulator("--batch-latency", "300ms")
+        f.redis()
+        f.genfarm("quota", "set", "user:ann", "usd=0.30/month")
+        for batch in ("b1", "b2"):
+            f.genfarm("submit", f.prompts(12), *MODEL, "--lane", "batch", "--user", "ann",
+                      "--batch", batch)
+        for _ in range(2):
+            f.worker("--concurrency", "8", "--sink", "dir:" + f.path("out"))
+        at_rest = lambda b: state(f, b)["state"] in ("paused", "ended")
+        farm.until(lambda: at_rest("b1") and at_rest("b2") and idle(f, "user:ann") and
+                   quota(f, "user:ann")["month"]["unknown_usd"] == 0, 90)
+        month = quota(f, "user:ann")["month"]
+        both = [state(f, b) for b in ("b1", "b2")]
+        made = sum(s["completed"] for s in both)
+        assert month["used"]["calls"] == month["used"]["images"] == made, month
+        assert micro(month["used"]["usd"]) == sum(micro(s["cost_usd"]) for s in both) <= 300000
+        assert 12 <= made < 24 and not all(s["state"] == "ended" for s in both), made
+
+
 def not_even_one_call():
     with Farm() as f:
         f.redis()
@@ -214,4 +236,4 @@ def bad_words():
 if __name__ == "__main__":
     sys.exit(farm.main([a_users_month, quotas_of_a_day, a_project_in_two_queues,
                         unknown_stays_used, lost_workers_money_is_used, what_was_used_before,
-                        not_even_one_call, bad_words]))
+                        remote_batches, not_even_one_call, bad_words]))
