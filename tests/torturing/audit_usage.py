@@ -1,4 +1,5 @@
-"""Bills: what `genfarm usage` sums up by model is what the batches say, and their events."""
+"""Bills: what `genfarm usage` sums up by model is what the batches say, and their events; and the
+ledger has the same, call by call."""
 import json
 
 
@@ -20,3 +21,8 @@ def check(farm, queue, sums):
     told["cost"] = sum(round(r["cost_usd"] * 1e6) for r in rows)
     is_so = {k: sums[k] for k in told}
     assert told == is_so, "told %s, is %s" % (told, is_so)
+    out = farm.genfarm("usage", "--queue", queue, "--json", "--calls").stdout
+    calls = [json.loads(line) for line in out.splitlines()]
+    entered = {k: sum(r[k] for r in calls) for k in ("calls", "unknown", "images")}
+    entered["cost"] = sum(round(r["cost_usd"] * 1e6) for r in calls)
+    assert entered == {k: sums[k] for k in entered}, "entered %s, is %s" % (entered, sums)
