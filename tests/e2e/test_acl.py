@@ -124,7 +124,7 @@ def sharing():
                    f.cli("ZCARD", Q + "d:" + batch) == "4")
         first.kill()
         f.emulator("--latency", "5ms")
-        f.as_("worker").worker("--concurrency", "2", "--lease", "2")
+        f.as_("worker").worker("--concurrency", "2")
         f.as_("client").genfarm("collect", batch, "-o", f.path("out"))
         farm.until(lambda: f.cli("GET", Q + "stored") == "0")
         again = f.genfarm("submit", same, "--dedupe").stdout.strip()

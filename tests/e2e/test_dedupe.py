@@ -160,7 +160,7 @@ def leader_killed():
         farm.until(lambda: followers(f) == 19 and under_way(f, batch))
         first.kill()
         f.emulator("--latency", "5ms")
-        f.worker("--concurrency", "4", "--lease", "2", "--sink", "dir:" + f.path("out"))
+        f.worker("--concurrency", "4", "--sink", "dir:" + f.path("out"))
         assert all(e["event"] == "completed" for e in events_of(f, batch))
         assert len(f.requests()) == 1, "calls of the second worker"
         s = status(f, batch)
