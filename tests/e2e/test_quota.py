@@ -1,5 +1,6 @@
 """What users and projects may use: never a cent or a call above, whoever sends; then jobs wait."""
 import json
+import os
 import sys
 
 import farm
@@ -209,6 +210,30 @@ def remote_batches():
         assert 12 <= made < 24 and not all(s["state"] == "ended" for s in both), made
 
 
+def another_project_takes_over():
+    """A project that may use no more is passed over; its jobs go through the other."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.genfarm("quota", "set", "project:red", "calls=3/day")
+        f.env.update(RED_KEY="a-red-key-of-the-test", BLUE_KEY="a-blue-key-of-the-test")
+        projects = f.path("projects.json")
+        with open(projects, "w") as out:
+            json.dump({"projects": [{"name": n, "keys": [{"env": n.upper() + "_KEY"}]}
+                                    for n in ("red", "blue")]}, out)
+        os.chmod(projects, 0o600)
+        worker = f.worker("--concurrency", "2", "--projects", projects)
+        f.genfarm("submit", f.prompts(20), *MODEL, "--project", "blue", "--batch", "b")
+        ends = farm.check_events(events(f, "b"), 20)
+        assert all(e["event"] == "completed" and e["attempts"] == 1 for e in ends)
+        worker.terminate()
+        assert worker.wait() == 0
+        used = {n: quota(f, "project:" + n)["day"]["used"]["calls"] for n in ("red", "blue")}
+        assert used == {"red": 3, "blue": 17}, used
+        rows = ledger(f)
+        assert sum(r["project"] == "red" for r in rows) == 3 and len(rows) == 20
+
+
 def not_even_one_call():
     with Farm() as f:
         f.redis()
@@ -236,4 +261,5 @@ def bad_words():
 if __name__ == "__main__":
     sys.exit(farm.main([a_users_month, quotas_of_a_day, a_project_in_two_queues,
                         unknown_stays_used, lost_workers_money_is_used, what_was_used_before,
-                        remote_batches, not_even_one_call, bad_words]))
+                        remote_batches, another_project_takes_over,
+                        not_even_one_call, bad_words]))
