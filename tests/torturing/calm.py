@@ -63,10 +63,16 @@ class Calm:
         s.provider.terminate()
         s.provider.wait(20)
         self.raise_budgets()
+        self.forget_limits()
         s.provider = self.farm.emulator("--size", "64", "--latency", "20ms")
         s.logs.append(self.farm.log)
         for slot in s.slots:
             slot.start()
+
+    def forget_limits(self):
+        """What the provider said of its quotas is believed for longer than anyone waits here."""
+        for key in self.storm.ask("KEYS", "genfarm:{limit:*"):
+            self.storm.ask("DEL", key)
 
     def raise_budgets(self):
         """Until here no batch may have cost more, by the provider's own log."""

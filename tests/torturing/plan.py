@@ -20,7 +20,7 @@ FAULTS = {
     "broken": (6, "cut_image corrupt_image bad_base64 bad_json html empty_body cut_header cut_body"),
     "slow": (1, "stall hang_body"),
     "cool": (0.6, "429 rate_minute 429_array 429_bare 429_spend 429_shared 429_capacity"),
-    "block": (0.15, "429_day 429_zero 429_credits bad_key expired_key precondition country 401 402 "
+    "block": (0.15, "429_zero 429_credits bad_key expired_key precondition country 401 402 "
                     "403 403_leaked 403_suspended 403_disabled"),
 }
 MOST_FAULTS = 60  # the emulator takes no more than 64
