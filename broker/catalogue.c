@@ -1,6 +1,7 @@
 // catalogue.c - the catalogue's JSON, checked once and then only looked at.
 #include "broker/catalogue.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <math.h>
 #include <stdio.h>
@@ -214,18 +215,29 @@ static enum err read_all(struct catalogue *c, struct span text, struct buf *why)
 extern const unsigned char catalogue_builtin[];
 extern const size_t catalogue_builtin_len;
 
-static enum err open_text(const char *path, struct catalogue *c, struct buf *why)
+static enum err read_path(const char *path, struct catalogue *c, struct buf *why)
 {
     struct buf file = {.max = MAX_FILE};
-    if (!path)
-        return read_all(
-            c, (struct span){(const char *)catalogue_builtin, catalogue_builtin_len}, why);
+    errno = 0;
     enum err e = file_read(path, &file);
     if (e == OK)
         e = read_all(c, buf_span(&file), why);
     else
-        buf_add_str(why, err_text(e));
+        buf_add_str(why, e == ERR_TOOBIG || !errno ? err_text(e) : strerror(errno));
     buf_free(&file);
+    return e;
+}
+
+static enum err open_text(const char *path, struct catalogue *c, struct buf *why)
+{
+    struct buf words = {.max = 1024};
+    if (!path)
+        return read_all(
+            c, (struct span){(const char *)catalogue_builtin, catalogue_builtin_len}, why);
+    enum err e = read_path(path, c, &words);
+    if (e != OK)
+        buf_addf(why, "catalogue %.500s: %s", path, buf_str(&words));
+    buf_free(&words);
     return e;
 }
 

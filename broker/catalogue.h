@@ -13,7 +13,7 @@
 struct catalogue;
 struct model;
 
-// `path` NULL: the built-in one. `why` names the place of what is wrong.
+// `path` NULL: the built-in one. `why` names the file, and the place in it, of what is wrong.
 MUST_USE enum err catalogue_open(const char *path, struct catalogue **out, struct buf *why);
 void catalogue_free(struct catalogue *c);
 struct span catalogue_default(const struct catalogue *c);

@@ -93,3 +93,17 @@ void request_path(struct buf *out, struct span model)
     buf_add(out, model);
     buf_add_str(out, ":generateContent");
 }
+
+void request_row(struct buf *out, struct span key, const struct job *j)
+{
+    buf_addf(out, "{\"key\":\"%.*s\",\"request\":", (int)key.len, key.ptr);
+    request_body(out, j);
+    buf_add_str(out, "}\n");
+}
+
+void request_batch_path(struct buf *out, struct span model)
+{
+    buf_add_str(out, "/v1beta/models/");
+    buf_add(out, model);
+    buf_add_str(out, ":batchGenerateContent");
+}

@@ -73,6 +73,7 @@ struct cmd {
     const char *output, *resume, *limit, *key_file, *projects_file, *base_url, *verify, *after;
     bool ordered, json, no_sheet, repair;
     // CMD_SUBMIT
+    uint32_t was_in; // jobs that the batch had before; set by cmd_submit_inputs()
     uint64_t max_queue, max_queue_bytes;
     bool wait;
     // CMD_RETRY, CMD_DEAD

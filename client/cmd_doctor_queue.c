@@ -96,7 +96,7 @@ static enum err ask(struct doctor *d, const char *command, const char *key, cons
 }
 
 // A removal of nothing: what refuses it refuses everything that changes the queue.
-static void check_writing(struct doctor *d)
+static void check_writing(struct doctor *d, bool may_look)
 {
     long long none;
     enum err e = ask(d, "HDEL", "cfg", "no-such-field", &none);
@@ -105,7 +105,10 @@ static void check_writing(struct doctor *d)
     else if (e == ERR_DENIED)
         doctor_say(
             d, DOCTOR_WARN, "rights",
-            "this user may look at queue %s and not change it: no submitting, no working",
+            may_look
+                ? "this user may look at queue %s and not change it: no submitting, no working"
+                : "this user may neither look at queue %s nor steer it; a producer's may only "
+                  "push to its inbox, which was not tried",
             d->cmd->queue);
     else
         doctor_say(d, DOCTOR_FAIL, "rights", "the server takes no writes: %s", err_text(e));
@@ -150,7 +153,7 @@ void doctor_queue(struct doctor *d)
     struct workers w = {0};
     struct ready r = {.doctor = d};
     bool may = check_scripts(d, &w);
-    check_writing(d);
+    check_writing(d, may);
     if (may)
         check_workers(d, &w);
     check_waiting(d, &w);

@@ -42,13 +42,19 @@ static void print_progress(struct follow *f)
     f->told_ms = clock_mono_ms();
 }
 
+// Where stdout is the terminal, too, the bar goes first, and the lines are there before it is
+// drawn again.
 static void print_ordered(struct follow *f)
 {
     struct buf line = {.max = 1u << 21};
     while (output_next_ordered(f->output, &line)) {
+        if (f->progress)
+            progress_hide(f->progress);
         printf("%s\n", buf_str(&line));
         buf_clear(&line);
     }
+    if (f->progress && progress_drawn(f->progress))
+        fflush(stdout);
     buf_free(&line);
 }
 
@@ -65,6 +71,8 @@ static void print_words(struct follow *f, const struct event *e)
               80);
     text_show(&message, e->message, 160);
     progress_hide(f->progress);
+    if (e->type == EVENT_REOPENED)
+        buf_addf(&id, "%lld jobs", (long long)e->jobs);
     fprintf(stderr, "%s %s", event_name(e->type), buf_str(&id));
     if (e->type != EVENT_UNBLOCKED && e->type != EVENT_REOPENED)
         fprintf(stderr, ": %s%s%s", code_name(e->code), message.len ? ": " : "",

@@ -318,6 +318,7 @@ int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
     if (e == OK && r.was_in > 0)
         cmd_say(0, "batch %.*s was there already with %u of %u jobs", (int)batch.len, batch.ptr,
                 r.was_in, o.total);
+    c->was_in = e == OK ? r.was_in : 0;
     buf_free(&from.route);
     buf_free(&from.map);
     buf_free(&options);
@@ -367,8 +368,9 @@ int cmd_submit(struct cmd *c)
     }
     if (status == 0) {
         printf("%s\n", batch);
-        cmd_say(0, "%zu jobs submitted; follow them with: genfarm watch %s", inputs_count(in),
-                batch);
+        size_t were = c->was_in < inputs_count(in) ? c->was_in : inputs_count(in);
+        cmd_say(0, "%zu jobs submitted; follow them with: genfarm watch %s",
+                inputs_count(in) - were, batch);
     }
     session_close(s);
     inputs_free(in);

@@ -4,6 +4,7 @@
 
 #include "client/cmd.h"
 #include "client/input.h"
+#include "common/redis.h"
 #include "common/text.h"
 
 #define TABLE 64
@@ -241,6 +242,15 @@ void cmd_help(FILE *out, const struct command *command)
     opt_help(out, table);
 }
 
+// Before anything is tried: what can never be a server is bad usage.
+static enum err check_url(const char *url, struct buf *why)
+{
+    struct redis_url u = {0};
+    enum err e = redis_url_parse(span_of(url), &u, why);
+    redis_url_free(&u);
+    return e;
+}
+
 enum err cmd_read(struct cmd *c, int argc, char *const argv[])
 {
     struct opt table[TABLE];
@@ -263,6 +273,8 @@ enum err cmd_read(struct cmd *c, int argc, char *const argv[])
                  c->command->words[0] ? c->command->words : "no words", c->command->name);
         return ERR_FORMAT;
     }
+    if (c->command->groups & CMD_CONNECT && (e = check_url(c->redis, &c->why)) != OK)
+        return e;
     if (c->queue && !job_name_ok(span_of(c->queue))) {
         buf_addf(&c->why, "--queue %s: 1 to 100 of A-Z a-z 0-9 . _ -", c->queue);
         return ERR_FORMAT;

@@ -22,17 +22,30 @@ static void show_json(const struct input_entry *entry, const struct job *job,
     buf_free(&line);
 }
 
+// Of lane batch: the row of the file that is uploaded. Workers number its key by what they
+// gather, which nobody knows before.
+static void make_request(const struct job *job, struct buf *path, struct buf *body)
+{
+    if (job->lane == JOB_BATCH) {
+        request_batch_path(path, job->model);
+        request_row(body, SPAN("KEY"), job);
+    } else {
+        request_path(path, job->model);
+        request_body(body, job);
+        buf_add_byte(body, '\n');
+    }
+}
+
 static void show(const struct cmd *c, const struct input_entry *entry, const struct job *job)
 {
     struct buf prompt = {.max = 2 * JOB_MAX_BYTES}, body = {.max = 4u << 20},
                path = {.max = 1024};
     job_compose(&prompt, job);
-    request_body(&body, job);
-    request_path(&path, job->model);
+    make_request(job, &path, &body);
     if (c->json)
         show_json(entry, job, buf_span(&prompt), buf_span(&body));
     else
-        printf("--- %.*s (%s:%u)\n%s\n\nPOST %s\n%s\n\n", (int)entry->id.len, entry->id.ptr,
+        printf("--- %.*s (%s:%u)\n%s\n\nPOST %s\n%s\n", (int)entry->id.len, entry->id.ptr,
                entry->file, entry->line, buf_str(&prompt), buf_str(&path), buf_str(&body));
     buf_free(&prompt);
     buf_free(&body);

@@ -91,6 +91,12 @@ static enum err find_named(struct steer *t)
     return e;
 }
 
+// As it was when this command looked.
+static bool has_ended(const struct steer *t)
+{
+    return t->batch.len && t->status.sealed && t->status.open == 0;
+}
+
 // --- Cancel
 // --------------------------------------------------------------------------------------
 
@@ -108,8 +114,13 @@ static enum err cancel(struct steer *t)
         more = v.value < 0;
         sum += more ? ~v.value : v.value;
     }
-    if (e == OK)
+    if (e != OK)
+        return e;
+    if (sum > 0)
         cmd_say(0, "%lld jobs cancelled; calls in flight may still be billed", (long long)sum);
+    else
+        cmd_say(0, "0 jobs cancelled: %s",
+                has_ended(t) ? "the batch has ended" : "none of those was open");
     return e;
 }
 
@@ -162,12 +173,21 @@ static enum err read_codes(struct steer *t)
     return endings_read(t->session, t->batch, n, t->codes);
 }
 
-// A budget that was raised goes first: else the batch would stop again at once.
+// It goes first: else the batch would stop again at once.
 static enum err raise_budget(struct steer *t)
 {
     struct session_value v = {0};
     if (t->cmd->budget <= 0 || !t->batch.len)
         return OK;
+    int64_t spent = t->status.cost_micro + t->status.spent_micro;
+    if (t->cmd->budget <= spent) {
+        buf_addf(&t->cmd->why, "batch %.*s has spent ", (int)t->batch.len, t->batch.ptr);
+        cmd_show_usd(&t->cmd->why, spent);
+        buf_add_str(&t->cmd->why, " already, and ");
+        cmd_show_usd(&t->cmd->why, t->cmd->budget);
+        buf_add_str(&t->cmd->why, " would allow no more calls; nothing was changed");
+        return ERR_LIMIT;
+    }
     return session_value(
         t->session,
         queue_budget(session_queue(t->session), t->batch, t->cmd->budget, session_on_value, &v),
@@ -178,16 +198,18 @@ static enum err retry(struct steer *t)
 {
     uint32_t indexes[CHUNK];
     size_t n = 0;
+    bool raised = false;
     struct reopen r = {0};
     enum err e = t->cmd->words.n > 1 ? find_named(t) : OK;
-    if (e == OK)
-        e = raise_budget(t);
     if (e == OK)
         e = read_codes(t);
     if (e == OK)
         e = reopen_begin(&r, t->session, t->batch);
     for (uint32_t first = 0; e == OK && first < t->status.in; first += CHUNK) {
         e = ended(t, first, indexes, &n);
+        if (e == OK && n > 0 && !raised)
+            e = raise_budget(t);
+        raised = raised || n > 0;
         if (e == OK && n > 0)
             e = reopen_some(&r, indexes, n);
     }
@@ -196,6 +218,9 @@ static enum err retry(struct steer *t)
                 r.opened ? "%lld jobs opened again"
                          : "%lld jobs: none of those had failed or was cancelled",
                 (long long)r.opened);
+    if (e == OK && !raised && t->cmd->budget > 0)
+        cmd_say(0, "the budget is what it was; genfarm resume %.*s --budget changes it",
+                (int)t->batch.len, t->batch.ptr);
     return e;
 }
 
@@ -208,7 +233,11 @@ static enum err pause_on(struct steer *t, bool on)
     enum err e = session_value(
         t->session, queue_pause(session_queue(t->session), t->batch, on, session_on_value, &v),
         &v);
-    if (e == OK)
+    if (e == OK && has_ended(t))
+        cmd_say(0, "batch %.*s has ended: %s", (int)t->batch.len, t->batch.ptr,
+                on ? "nothing of it was held back, but what retry opens would be"
+                   : "nothing of it is left to go on; retry opens what failed");
+    else if (e == OK)
         cmd_say(0, "%s %.*s %s", t->batch.len ? "batch" : "queue",
                 (int)(t->batch.len ? t->batch.len : strlen(t->cmd->queue)),
                 t->batch.len ? t->batch.ptr : t->cmd->queue,

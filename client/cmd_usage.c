@@ -209,6 +209,9 @@ static int read_range(struct usage *u)
         status = read_day("since", c->since, &u->since);
     if (status == 0 && c->day && (c->since || c->until))
         return cmd_say(EXIT_USAGE, "--day goes without --since and --until");
+    if (status == 0 && c->since && u->since > u->until)
+        return cmd_say(EXIT_USAGE, "--since %.40s is after %s", c->since,
+                       c->until ? "--until" : "today");
     if (status == 0 && u->until > today)
         u->until = today;
     if (status == 0 && u->until - u->since >= MAX_DAYS)

@@ -58,6 +58,7 @@ void draft_begin(struct draft *d, const struct reader *r, uint32_t line, const s
     json_object_put(d->json);
     d->json = NULL;
     d->job = *inputs_defaults(r->in);
+    d->reader = r;
     d->line = line;
     d->raw = buf_span(raw);
     buf_clear(&d->extra);
@@ -107,6 +108,7 @@ void draft_set(struct draft *d, struct span name, struct span value)
     } else if (draft_knows(name)) {
         set_known(d, name, value);
     } else {
+        draft_hint(d, name);
         pack_name(d, name);
         mp_packer(&pk, &d->extra);
         mp_pack_span(&pk, value);
@@ -137,6 +139,7 @@ void draft_set_json(struct draft *d, struct span name, struct json_object *value
     if (!draft_ok(d))
         return;
     if (!draft_knows(name)) {
+        draft_hint(d, name);
         pack_name(d, name);
         fields_pack(&d->extra, value);
     } else if (value) { // null is as if it were absent

@@ -47,6 +47,8 @@ struct draft { // one entry being put together
     uint32_t n_extra;
     struct buf why; // the first complaint; empty while there is none
     enum err err;   // no memory: nobody knows whether it is good
+    const struct reader *reader;
+    uint64_t hinted; // known columns that an unknown one of this file may have meant, bits
 };
 void draft_open(struct draft *d); // once; draft_begin for each entry
 void draft_free(struct draft *d);
@@ -61,6 +63,9 @@ void draft_set(struct draft *d, struct span name, struct span value);
 void draft_set_json(struct draft *d, struct span name, struct json_object *value);
 // Whether a column of this name means something.
 bool draft_knows(struct span name);
+// One line of complaint, once a file, for an unknown column that is nearly a known one. It is
+// no error: the column is kept as any other.
+void draft_hint(struct draft *d, struct span name);
 
 // Takes the entry in, or among the bad ones. Not OK: no memory, or too many.
 MUST_USE enum err reader_add(struct reader *r, struct draft *d);

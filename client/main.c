@@ -130,8 +130,8 @@ static void help(FILE *out)
                 commands[i].help);
     fputs(
         "\ngenfarm COMMAND --help tells more. Exit status: 0 all succeeded, 1 could not run,\n"
-        "2 bad usage or input, 3 some jobs failed or were cancelled, 4 refused by a quota or\n"
-        "budget, 130 interrupted.\n",
+        "2 bad usage or input, 3 some jobs failed or were cancelled, 4 refused by a quota, a\n"
+        "budget or --max-queue, 130 interrupted.\n",
         out);
 }
 
@@ -165,7 +165,12 @@ int main(int argc, char *argv[])
     const char *word = argc > 1 ? argv[1] : "";
     signal(SIGPIPE, SIG_IGN);
     secret_hide_arguments(argc, argv);
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        const struct command *about = argc > 2 ? find(argv[2]) : NULL;
+        if (about) {
+            cmd_help(stdout, about);
+            return EXIT_DONE;
+        }
         help(stdout);
         return EXIT_DONE;
     }

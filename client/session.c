@@ -85,9 +85,13 @@ static enum err connect_once(struct session *s, double seconds, struct buf *why)
     if (s->up)
         return OK;
     enum err e = s->failed ? s->why : ERR_TIMEOUT;
+    const char *told = s->failed ? redis_why(s->redis) : ""; // begins with the address
     buf_add_str(why, "cannot use the Redis server at ");
-    redis_url_show(why, &s->url);
-    buf_addf(why, ": %s; %s", s->failed ? redis_why(s->redis) : err_text(e), advice(e));
+    if (*told)
+        buf_add_str(why, told);
+    else
+        redis_url_show(why, &s->url);
+    buf_addf(why, "%s%s; %s", *told ? "" : ": ", *told ? "" : err_text(e), advice(e));
     return e;
 }
 

@@ -233,13 +233,16 @@ static enum err check_size(const struct submitter *s, struct buf *why)
 {
     const struct submit_options *o = s->options;
     if (o->max_queue > 0 && o->total > o->max_queue)
-        buf_addf(why, "these %u jobs can never be in a queue of --max-queue %lld", o->total,
-                 (long long)o->max_queue);
+        buf_addf(
+            why,
+            "nothing was submitted: these %u jobs can never be in a queue of --max-queue %lld",
+            o->total, (long long)o->max_queue);
     else if (o->max_queue_bytes > 0 && s->input_bytes > o->max_queue_bytes)
         buf_addf(why,
-                 "these inputs of %lld bytes can never be in a queue of --max-queue-bytes %lld",
+                 "nothing was submitted: these inputs of %lld bytes can never be in a queue of "
+                 "--max-queue-bytes %lld",
                  (long long)s->input_bytes, (long long)o->max_queue_bytes);
-    return why->len ? ERR_RANGE : OK;
+    return why->len ? ERR_LIMIT : OK;
 }
 
 static enum err steps(struct submitter *s, struct submit_result *r, struct buf *why)

@@ -40,11 +40,12 @@ static enum err from_environment(struct buf *out, const char *const *names, stru
 }
 
 // A key goes into a header: anything but printable ASCII would end it.
-static enum err check(const struct buf *key, struct buf *why)
+static enum err check(const struct buf *key, const char *file, struct buf *why)
 {
     for (size_t i = 0; i < key->len; i++)
         if (key->ptr[i] < 0x21 || key->ptr[i] > 0x7e) {
-            buf_addf(why, "the key has a character no key can have (at position %zu)", i + 1);
+            buf_addf(why, "%s%sthe key has a character no key can have (at position %zu)",
+                     file ? file : "", file ? ": " : "", i + 1);
             return ERR_RANGE;
         }
     return OK;
@@ -55,7 +56,7 @@ enum err secret_read(struct buf *out, const char *file, const char *const *names
 {
     *out = (struct buf){.max = SECRET_MAX};
     enum err e = file ? from_file(out, file, why) : from_environment(out, names, why);
-    return e == OK ? check(out, why) : e;
+    return e == OK ? check(out, file, why) : e;
 }
 
 void secret_free(struct buf *key)

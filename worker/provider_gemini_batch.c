@@ -503,12 +503,5 @@ static struct spool_place *place(struct provider *p)
     return &((struct gemini *)p)->spools;
 }
 
-static void line(struct buf *out, struct span key, const struct job *job)
-{
-    buf_addf(out, "{\"key\":\"%.*s\",\"request\":", (int)key.len, key.ptr);
-    request_body(out, job);
-    buf_add_str(out, "}\n");
-}
-
 const struct remote_ops gemini_remote_ops = {
-    place, line, upload, make, find, look, cancel, fetch, forget, pause_fetch, abort_call};
+    place, request_row, upload, make, find, look, cancel, fetch, forget, pause_fetch, abort_call};

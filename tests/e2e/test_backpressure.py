@@ -41,13 +41,13 @@ def full_queue_refuses():
         r = f.genfarm("submit", f.prompts(6), "--batch", "second", "--max-queue", 15, status=4)
         assert "nothing was submitted" in r.stderr and "has 10 jobs" in r.stderr, r.stderr
         assert r.stdout == "" and list(batches(f)) == ["first"]
-        r = f.genfarm("submit", f.prompts(6), "--max-queue", 5, "--wait", status=2)
+        r = f.genfarm("submit", f.prompts(6), "--max-queue", 5, "--wait", status=4)
         assert "can never" in r.stderr
         queued = int(f.cli("GET", Q + "queued"))
         r = f.genfarm("submit", f.prompts(6), "--batch", "second", "--max-queue-bytes",
                       queued + 10, status=4)
         assert "nothing was submitted" in r.stderr and "%d bytes" % queued in r.stderr, r.stderr
-        r = f.genfarm("submit", f.prompts(6), "--max-queue-bytes", 100, status=2)
+        r = f.genfarm("submit", f.prompts(6), "--max-queue-bytes", 100, status=4)
         assert "can never" in r.stderr
         assert list(batches(f)) == ["first"]
         # The same batch again is no new one; and a larger queue takes the other.

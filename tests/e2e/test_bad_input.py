@@ -52,7 +52,7 @@ def surroundings():
         prompts = f.prompts(2)
         r = f.genfarm("submit", prompts, "--redis", "redis://127.0.0.1:1/0", status=1)
         assert "127.0.0.1:1" in r.stderr and "running" in r.stderr
-        r = f.genfarm("submit", prompts, "--redis", "http://x", status=1)
+        r = f.genfarm("submit", prompts, "--redis", "http://x", status=2)
         f.redis("--requirepass", "right")
         r = f.genfarm("submit", prompts, "--redis", "unix://:wrong@" + f.socket, status=1)
         assert "password" in r.stderr, r.stderr

@@ -146,7 +146,8 @@ static void bad_files_are_refused_by_place(void **state)
         struct catalogue *c;
         struct buf why = {.max = 1024};
         assert_int_equal(open_text(cases[i].text, &c, &why), ERR_FORMAT);
-        assert_string_equal(buf_str(&why), cases[i].why);
+        assert_non_null(strstr(buf_str(&why), cases[i].why));
+        assert_memory_equal(buf_str(&why), "catalogue /", 11); // and which file
         buf_free(&why);
     }
 }
