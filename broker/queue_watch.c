@@ -310,6 +310,8 @@ static enum err read_worker(const redisReply *r, struct queue_worker *w)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!reply_str(reply_at(r, 2 + i), texts[i]) && !reply_nil(reply_at(r, 2 + i)))
             return ERR_FORMAT;
+    if (w->flight.len == 0) // told by the first renewal only
+        w->flight = SPAN("0");
     w->since_ms = reply_int_or_zero(reply_at(r, 8));
     if (!reply_str(reply_at(r, 9), &w->limits) && !reply_nil(reply_at(r, 9)))
         return ERR_FORMAT;

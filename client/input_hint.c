@@ -43,13 +43,18 @@ static unsigned distance(struct span a, struct span b)
     return d[n][m];
 }
 
-// Short names are near to too many others: "name" is no "lane".
+static bool numbered(struct span name)
+{
+    return name.len && isdigit((unsigned char)name.ptr[name.len - 1]);
+}
+
+// Short names are near to too many others: "name" is no "lane". "title2" is meant as it stands.
 static bool near(struct span name, struct span known)
 {
     size_t more = name.len > known.len ? name.len - known.len : known.len - name.len;
     unsigned most = known.len >= 8 ? 2 : 1;
-    return name.len >= 5 && known.len >= 5 && name.len < MAX_NAME && more <= most &&
-           distance(name, known) <= most;
+    return !numbered(name) && name.len >= 5 && known.len >= 5 && name.len < MAX_NAME &&
+           more <= most && distance(name, known) <= most;
 }
 
 void draft_hint(struct draft *d, struct span name)

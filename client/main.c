@@ -42,7 +42,7 @@ static const struct command commands[] = {
     {"quota", "[set ACCOUNT SPEC | clear ACCOUNT | ACCOUNT...] ",
      "Shows, sets or clears what users and projects may use by day and month",
      CMD_JSON | CMD_CONNECT, 0, 100, cmd_quota},
-    {"limits", "[set GROUP SPEC | clear GROUP] ",
+    {"limits", "[set GROUP SPEC | clear GROUP | GROUP...] ",
      "Shows, sets or clears a model's farm-wide limits", CMD_CATALOGUE | CMD_JSON | CMD_CONNECT,
      0, 100, cmd_limits},
     {"doctor", "", "Checks the server, its settings, the key and the models",

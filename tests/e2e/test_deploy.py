@@ -39,6 +39,8 @@ def man_pages():
         page = text("deploy", "man", program + ".1").replace("\\-", "-")
         for option in options(program):
             assert option in page, "%s is not in the man page of %s" % (option, program)
+            (words,) = re.findall(r'-W "(.*)" %s$' % program, completion, re.M)
+            assert option in words.split(), "%s of %s is not completed" % (option, program)
 
 
 def scripts_and_units():

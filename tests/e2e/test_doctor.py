@@ -147,6 +147,7 @@ def who_may_not_ask():
         for user in ("nobody", "elsewhere"):
             found = doctor(f, *url(user), status=1)
             expect(found, "scripts", "fail", "redis-users.acl")
+        expect(found, "rights", "warn", "neither look")
         r = f.genfarm("doctor", "--json", "--redis", "unix://plain:wrong@" + f.socket, status=1)
         assert "WRONGPASS" in r.stdout and "wrong@" not in r.stdout + r.stderr
 

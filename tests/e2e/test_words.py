@@ -122,6 +122,18 @@ def usage_and_files():
         assert f.path("key") in r.stdout and "not a key" not in r.stdout, r.stdout
 
 
+def a_worker_that_just_came():
+    """What it has in flight comes with its first renewal; until then it is none."""
+    with Farm() as f:
+        f.redis()
+        f.emulator()
+        f.worker("--lease", "300", "--concurrency", "8")
+        farm.until(lambda: f.cli("KEYS", "genfarm:{default}:w:*"))
+        f.cli("HDEL", f.cli("KEYS", "genfarm:{default}:w:*").splitlines()[0], "flight")
+        out = f.genfarm("workers").stdout
+        assert re.search(r" 0 of 8 +calls", out), out
+
+
 def columns_that_are_misspelt():
     with Farm() as f:
         name = f.path("p.csv")
@@ -148,4 +160,5 @@ def a_batch_is_shown_as_one():
 
 if __name__ == "__main__":
     sys.exit(farm.main([ordered_on_a_terminal, steering, a_retry_raises_the_budget,
-                        usage_and_files, columns_that_are_misspelt, a_batch_is_shown_as_one]))
+                        usage_and_files, a_worker_that_just_came,
+                        columns_that_are_misspelt, a_batch_is_shown_as_one]))
