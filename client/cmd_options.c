@@ -81,7 +81,9 @@ static void input_options(struct builder *b, struct cmd *c)
         {"count", 0, OPT_UINT, &c->count, "N", "1", NULL, "images of each prompt", 1,
          JOB_MAX_SAMPLES},
         {"skip-bad", 0, OPT_FLAG, &c->skip_bad, NULL, NULL, NULL,
-         "go on without bad entries, which are written to a rejects file", 0, 0});
+         "go on without bad entries, which are written to BATCH.rejects.jsonl (genfarm without "
+         "--batch)",
+         0, 0});
     job_options(b, c);
     ADD(b,
         {"on-unknown", 0, OPT_STR, &c->on_unknown, "HOW", "retry", NULL,
