@@ -14,32 +14,107 @@
 struct limits {
     struct cmd *cmd;
     struct session *session;
-    struct buf group; // project/model/lane
-    bool always;      // print also a group that nothing limits
+    struct buf group;           // project/model/lane
+    bool always;                // print also a group that nothing limits
+    const struct limited *used; // what workers tell; NULL: not asked
     size_t shown;
     bool done;
     enum err err;
 };
 
-// MODEL, MODEL/LANE or PROJECT/MODEL/LANE; an alias becomes the model's name.
+// What a word names: MODEL, MODEL/LANE, PROJECT/MODEL or PROJECT/MODEL/LANE.
+struct name {
+    struct span project, model;
+    enum job_lane lane;
+};
+
+// Takes what is before the first slash, or all.
+static struct span next_part(struct span *left)
+{
+    const char *slash = left->len ? memchr(left->ptr, '/', left->len) : NULL;
+    struct span part = {left->ptr, slash ? (size_t)(slash - left->ptr) : left->len};
+    left->ptr += part.len + (slash != NULL);
+    left->len -= part.len + (slash != NULL);
+    return part;
+}
+
+// Two parts are told apart by the second: the lanes are known, and no model is called so.
+static bool read_two(struct limits *l, struct span first, struct span second, struct name *n)
+{
+    if (job_lane_parse(second, &n->lane) == OK) {
+        n->model = first;
+        return true;
+    }
+    n->project = first;
+    n->model = second;
+    if (catalogue_find(l->cmd->catalogue, second))
+        return true;
+    buf_addf(&l->cmd->why,
+             "%.*s is neither a lane (standard, flex, priority, batch) nor a model of the "
+             "catalogue",
+             (int)second.len, second.ptr);
+    return false;
+}
+
+// A name in full may have a model that the catalogue does not know.
+static bool read_three(struct limits *l, const struct span *part, struct name *n)
+{
+    n->project = part[0];
+    n->model = part[1];
+    if (job_lane_parse(part[2], &n->lane) == OK)
+        return true;
+    buf_addf(&l->cmd->why, "%.*s is no lane: standard, flex, priority or batch",
+             (int)part[2].len, part[2].ptr);
+    return false;
+}
+
+static bool read_parts(struct limits *l, const struct span *part, size_t parts, struct name *n)
+{
+    *n = (struct name){SPAN("default"), part[0], JOB_STANDARD};
+    if (parts == 3 ? !read_three(l, part, n) : parts == 2 && !read_two(l, part[0], part[1], n))
+        return false;
+    if (parts == 3 || catalogue_find(l->cmd->catalogue, n->model))
+        return true;
+    buf_addf(&l->cmd->why,
+             "the catalogue has no model %.*s; PROJECT/MODEL/LANE names one all the same",
+             (int)n->model.len, n->model.ptr);
+    return false;
+}
+
+// Becomes `l->group`, an alias the model's name; else `why` has a sentence.
 static bool name_group(struct limits *l, const char *word)
 {
-    char project[JOB_MAX_NAME + 1] = "default", model[JOB_MAX_NAME + 1], lane[16] = "standard";
-    unsigned slashes = 0;
-    for (const char *p = word; *p; p++)
-        slashes += *p == '/';
-    bool ok = slashes == 0 ? sscanf(word, "%100[^/]", model) == 1
-              : slashes == 1
-                  ? sscanf(word, "%100[^/]/%15[^/]", model, lane) == 2
-                  : sscanf(word, "%100[^/]/%100[^/]/%15[^/]", project, model, lane) == 3;
-    if (!ok || slashes > 2 || !job_name_ok(span_of(model)) || !job_name_ok(span_of(project)) ||
-        !job_name_ok(span_of(lane)))
+    struct span left = span_of(word), part[4];
+    struct name n;
+    size_t parts = 0;
+    bool ok = true;
+    while (parts < 4 && (parts == 0 || left.ptr[-1] == '/')) {
+        part[parts] = next_part(&left);
+        ok = job_name_ok(part[parts++]) && ok;
+    }
+    if (!ok || parts > 3) {
+        buf_addf(&l->cmd->why,
+                 "%.300s is no MODEL, MODEL/LANE, PROJECT/MODEL or PROJECT/MODEL/LANE", word);
         return false;
-    const struct model *m = catalogue_find(l->cmd->catalogue, span_of(model));
-    struct span name = m ? model_name(m) : span_of(model);
+    }
+    if (!read_parts(l, part, parts, &n))
+        return false;
+    const struct model *m = catalogue_find(l->cmd->catalogue, n.model);
+    struct span name = m ? model_name(m) : n.model;
     buf_clear(&l->group);
-    buf_addf(&l->group, "%s/%.*s/%s", project, (int)name.len, name.ptr, lane);
+    buf_addf(&l->group, "%.*s/%.*s/%s", (int)n.project.len, n.project.ptr, (int)name.len,
+             name.ptr, job_lane_name(n.lane));
     return true;
+}
+
+// What workers tell of the group; NULL: nothing, or it is not limited.
+static const struct limited_group *told(const struct limits *l)
+{
+    const struct limited_group *g;
+    for (size_t i = 0; l->used && (g = limited_at(l->used, i)); i++)
+        if (span_is(buf_span(&l->group), g->group))
+            return g;
+    return NULL;
 }
 
 static void print_json(struct limits *l, const struct limit_grant *g, struct span limit,
@@ -49,6 +124,7 @@ static void print_json(struct limits *l, const struct limit_grant *g, struct spa
     json_put_str(o, "group", buf_span(&l->group));
     json_put_str(o, "limit", limit);
     json_put_str(o, "limited_by", g->reason);
+    json_put(o, "workers_say", limited_json(told(l)));
     json_object_object_add(o, "for_s", json_object_new_double((double)g->wait_us / 1e6));
     json_put_str(o, "learned", learned);
     if (learned.len)
@@ -72,6 +148,33 @@ static void print_today(const struct limit_done_calls *d)
     buf_free(&usd);
 }
 
+// What limits the group now: as the limiter has it, else what workers wait for, who hear of a
+// change with the next thing they ask, or are blocked by what is no limit.
+static void print_reason(const struct limits *l, const struct limit_grant *g)
+{
+    const struct limited_group *w = told(l);
+    if (g->reason.len)
+        printf("  (limited now by %.*s for %.1f s)", (int)g->reason.len, g->reason.ptr,
+               (double)g->wait_us / 1e6);
+    else if (w && *w->code)
+        printf("  (%s: %s)", w->reason, w->code);
+    else if (w)
+        printf("  (workers wait: %s; they ask again within 2 s)", w->reason);
+}
+
+static void print_group(const struct limits *l, const struct limit_grant *g, struct span limit,
+                        struct span learned)
+{
+    printf("%-48s %.*s", buf_str(&l->group), limit.len ? (int)limit.len : 8,
+           limit.len ? limit.ptr : "no limit");
+    if (learned.len)
+        printf("  (the provider allows %.*s, learned; forgotten in %.0f min)", (int)learned.len,
+               learned.ptr, (double)g->learned_us / 60e6);
+    print_reason(l, g);
+    print_today(&g->today);
+    putchar('\n');
+}
+
 static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
 {
     struct limits *l = ctx;
@@ -87,15 +190,7 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
     if (l->cmd->json) {
         print_json(l, g, buf_span(&limit), buf_span(&learned));
     } else {
-        printf("%-48s %s", buf_str(&l->group), limit.len ? buf_str(&limit) : "no limit");
-        if (learned.len)
-            printf("  (the provider allows %s, learned; forgotten in %.0f min)",
-                   buf_str(&learned), (double)g->learned_us / 60e6);
-        if (g->reason.len)
-            printf("  (limited now by %.*s for %.1f s)", (int)g->reason.len, g->reason.ptr,
-                   (double)g->wait_us / 1e6);
-        print_today(&g->today);
-        putchar('\n');
+        print_group(l, g, buf_span(&limit), buf_span(&learned));
     }
     buf_free(&limit);
     buf_free(&learned);
@@ -114,16 +209,18 @@ static enum err show(struct limits *l)
     return wait(l, limit_ask(session_redis(l->session), TIMEOUT, &r, on_grant, l));
 }
 
-// The groups that workers send to.
+// The groups that workers send to, limited or not.
 static enum err show_used(struct limits *l, const struct limited *used)
 {
     const char *name;
     enum err e = OK;
+    l->always = true;
     for (size_t i = 0; e == OK && (name = limited_name(used, i)); i++) {
         buf_clear(&l->group);
         buf_add_str(&l->group, name);
         e = show(l);
     }
+    l->always = false;
     return e;
 }
 
@@ -139,14 +236,14 @@ static bool is_used(const struct limits *l, const struct limited *used)
 // And those of the project "default" that limits may have been set for.
 static enum err show_catalogue(struct limits *l, const struct limited *used)
 {
-    static const char *const lanes[] = {"standard", "flex", "priority", "batch"};
     const struct model *m;
     enum err e = OK;
     for (size_t i = 0; e == OK && (m = catalogue_at(l->cmd->catalogue, i)); i++)
-        for (size_t k = 0; e == OK && k < sizeof lanes / sizeof *lanes; k++) {
+        for (size_t k = 0; e == OK && k < JOB_LANES; k++) {
             struct span name = model_name(m);
             buf_clear(&l->group);
-            buf_addf(&l->group, "default/%.*s/%s", (int)name.len, name.ptr, lanes[k]);
+            buf_addf(&l->group, "default/%.*s/%s", (int)name.len, name.ptr,
+                     job_lane_name((enum job_lane)k));
             if (!is_used(l, used))
                 e = show(l);
         }
@@ -155,15 +252,12 @@ static enum err show_catalogue(struct limits *l, const struct limited *used)
 
 static enum err show_all(struct limits *l)
 {
-    struct limited *used = limited_new(l->session, NULL, NULL);
-    enum err e = used ? limited_wait(used) : ERR_NOMEM;
+    l->always = false;
+    enum err e = show_used(l, l->used);
     if (e == OK)
-        e = show_used(l, used);
-    if (e == OK)
-        e = show_catalogue(l, used);
-    limited_free(used);
+        e = show_catalogue(l, l->used);
     if (e == OK && l->shown == 0 && !l->cmd->json)
-        cmd_say(0, "no model of the catalogue is limited");
+        cmd_say(0, "no worker sends anything, and no model of the catalogue is limited");
     return e;
 }
 
@@ -198,21 +292,27 @@ static int change(struct limits *l, const char *text)
     return e == OK ? EXIT_DONE : cmd_fail(c, e);
 }
 
+static enum err show_named(struct limits *l)
+{
+    enum err e = OK;
+    l->always = true;
+    for (size_t i = 0; e == OK && i < l->cmd->words.n; i++)
+        e = name_group(l, l->cmd->words.at[i]) ? show(l) : ERR_FORMAT;
+    return e;
+}
+
 static int show_some(struct limits *l)
 {
     struct cmd *c = l->cmd;
-    enum err e = OK;
-    l->always = true;
-    for (size_t i = 0; e == OK && i < c->words.n; i++) {
-        if (!name_group(l, c->words.at[i]))
-            return cmd_say(EXIT_USAGE, "%s is no MODEL, MODEL/LANE or PROJECT/MODEL/LANE",
-                           c->words.at[i]);
-        e = show(l);
-    }
-    if (c->words.n == 0) {
-        l->always = false;
-        e = show_all(l);
-    }
+    struct limited *used = limited_new(l->session, NULL, NULL);
+    enum err e = used ? limited_wait(used) : ERR_NOMEM;
+    l->used = used;
+    if (e == OK)
+        e = c->words.n ? show_named(l) : show_all(l);
+    l->used = NULL;
+    limited_free(used);
+    if (e != OK && c->why.len)
+        return cmd_say(EXIT_USAGE, "%s", buf_str(&c->why));
     return e == OK ? EXIT_DONE : cmd_fail(c, e);
 }
 
@@ -225,10 +325,10 @@ static int act(struct limits *l)
         return show_some(l);
     if (c->words.n != (set ? 3 : 2))
         return cmd_say(EXIT_USAGE, "limits %s",
-                       set ? "set MODEL[/LANE] SPEC, as rpm=600" : "clear MODEL[/LANE]");
+                       set ? "set [PROJECT/]MODEL[/LANE] SPEC, as rpm=600"
+                           : "clear [PROJECT/]MODEL[/LANE]");
     if (!name_group(l, c->words.at[1]))
-        return cmd_say(EXIT_USAGE, "%s is no MODEL, MODEL/LANE or PROJECT/MODEL/LANE",
-                       c->words.at[1]);
+        return cmd_say(EXIT_USAGE, "%s", buf_str(&c->why));
     return change(l, set ? c->words.at[2] : NULL);
 }
 

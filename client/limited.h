@@ -8,7 +8,7 @@
 
 #include "client/session.h"
 
-#define LIMITED_GROUPS 32 // that are looked at
+#define LIMITED_GROUPS 256 // that are looked at
 
 struct limited;
 // `told`, which may be NULL, is called when a look is over.

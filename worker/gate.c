@@ -23,7 +23,7 @@
 #define MIN_AHEAD    4
 #define PAUSE_US     20000   // between requests that get nothing
 #define FAR_US       1000000 // a slot that is so far away is not waited for at the gate
-#define FAR_AGAIN_US 2000000 // until it is asked again
+#define FAR_AGAIN_US 2000000 // until it is asked again, at most
 #define JITTER       0.1     // of a wait that ends for all workers at once
 
 static void advance(struct gate *g);
@@ -88,11 +88,18 @@ static void close_for(struct gate *g, int64_t us, bool jitter)
         g->closed_us = until;
 }
 
+// Each worker asks at a time of its own.
+static int64_t far_again(void)
+{
+    return (int64_t)(FAR_AGAIN_US * (0.5 + 0.5 * random_unit()));
+}
+
 // The next slot is far away: others may want the calls in flight that would wait for it, and
 // other projects the calls. It is asked again now and then, for limits may be raised meanwhile.
 static void close_far(struct gate *g, int64_t us)
 {
-    close_for(g, us < FAR_AGAIN_US ? us - 2 * HORIZON_US : FAR_AGAIN_US, false);
+    int64_t again_us = far_again();
+    close_for(g, us < again_us ? us - 2 * HORIZON_US : again_us, false);
     g->far = true;
 }
 
@@ -103,7 +110,9 @@ static void note_limit(struct gate *g, const struct limit_grant *grant)
         grant->spec.len == 0 && grant->learned.len == 0 && !span_is(grant->reason, "probing");
     g->counts_flight =
         grant->spec.len && memmem(grant->spec.ptr, grant->spec.len, "inflight=", 9);
-    if (g->unlimited && grant->wait_us > 0)
+    if (g->unlimited && grant->wait_us > FAR_AGAIN_US)
+        close_far(g, grant->wait_us);
+    else if (g->unlimited && grant->wait_us > 0)
         close_for(g, grant->wait_us, true);
     else if (grant->n == 0 && g->n_slots == 0 && grant->wait_us > FAR_US)
         close_far(g, grant->wait_us);
@@ -393,12 +402,24 @@ void gate_shut(struct gate *g, double seconds)
     again(g, g->closed_us - clock_boot_us());
 }
 
+// The limiter has the cool-down now: it is asked whether somebody ended it.
+static void leave_to_limiter(struct gate *g)
+{
+    int64_t until = clock_boot_us() + far_again();
+    if (g->blocked || g->closed_us <= until)
+        return;
+    g->closed_us = until;
+    g->far = true;
+    again(g, until - clock_boot_us());
+}
+
 static void on_refused(void *ctx, enum err e, const struct limit_grant *grant)
 {
-    (void)e;
     struct gate *g = ctx;
     if (grant)
         note_reason(g, grant);
+    if (e == OK && grant)
+        leave_to_limiter(g);
 }
 
 void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate)

@@ -10,7 +10,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 
-#define MAX_LIMITS 4096 // bytes
+#define MAX_LIMITS 16384 // bytes
 #define TELL_S     1.0  // until what has changed is told
 
 struct lease {

@@ -145,7 +145,97 @@ def a_second_user_is_served():
         assert json.loads(f.genfarm("status", batch, "--json").stdout)["open"] > 0
 
 
+MODEL = "gemini-3.1-flash-image"
+
+
+def a_waiting_worker_hears_of_a_change():
+    """A day's limit is used up, and far from its end: it is raised; another is cleared, and so is
+    a cool-down. The workers go on; and until they do nobody is told that nothing limits them."""
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"))
+
+        def limited():
+            g = json.loads(f.genfarm("limits", MODEL, "--json").stdout)
+            return g["workers_say"] and g["workers_say"]["reason"]
+
+        def held(batch, reason):
+            f.genfarm("submit", f.prompts(9), "--batch", batch)
+            farm.until(lambda: limited() == reason, 120)
+
+        f.genfarm("limits", "set", MODEL, "rpd=5")
+        held("a", "daily quota")
+        assert "limited now by rpd" in f.genfarm("limits").stdout
+        f.genfarm("limits", "set", MODEL, "rpm=6000")
+        f.genfarm("watch", "a")
+        f.genfarm("limits", "set", MODEL, "rpd=5")
+        held("b", "daily quota")
+        f.genfarm("limits", "clear", MODEL)
+        f.genfarm("watch", "b")
+        key = "genfarm:{limit:default/%s/standard}:l" % MODEL
+        f.cli("HSET", key, "cd", str(int(farm.time.time() * 1e6) + 7200 * 1000000))
+        held("c", "cooling")
+        f.genfarm("limits", "clear", MODEL)
+        f.genfarm("watch", "c")
+
+
+def names_of_groups():
+    """PROJECT/MODEL[/LANE] and MODEL[/LANE] are told apart; what is neither is refused."""
+    with Farm() as f:
+        f.redis()
+        long = "p" * 100
+
+        def group(word):
+            f.genfarm("limits", "set", word, "rpm=600")
+            shown = json.loads(f.genfarm("limits", "--json", word).stdout)
+            assert shown["limit"] == "rpm=600", shown
+            return shown["group"]
+
+        assert group(MODEL) == "default/%s/standard" % MODEL
+        assert group(MODEL + "/flex") == "default/%s/flex" % MODEL
+        assert group("art/" + MODEL) == "art/%s/standard" % MODEL
+        assert group("art/" + MODEL + "/batch") == "art/%s/batch" % MODEL
+        assert group("art/own-model/flex") == "art/own-model/flex"
+        assert group("%s/%s/priority" % (long, MODEL)) == "%s/%s/priority" % (long, MODEL)
+        assert "%s/%s/priority " % (long, MODEL) in f.genfarm(
+            "limits", "%s/%s/priority" % (long, MODEL)).stdout
+        before = f.cli("DBSIZE")
+        for word, why in (("own-model", "the catalogue has no model own-model"),
+                          ("own-model/flex", "the catalogue has no model own-model"),
+                          (MODEL + "/fast", "fast is neither a lane"),
+                          ("art/own-model", "own-model is neither a lane"),
+                          ("art/%s/fast" % MODEL, "fast is no lane"),
+                          ("a/b/flex/c", "is no MODEL"), (MODEL + "/", "is no MODEL"),
+                          ("", "is no MODEL"), (long + "p/%s/flex" % MODEL, "is no MODEL")):
+            for verb in (("set", word, "rpm=1"), ("clear", word), (word,)):
+                said = f.genfarm("limits", *verb, status=2)
+                assert why in said.stderr and not said.stdout, (verb, said)
+        assert f.cli("DBSIZE") == before
+
+
+def every_group_is_shown():
+    """Those that workers tell of, of any project, without a limit, too; with what came of them."""
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"), "--project", "art")
+        f.genfarm("submit", f.prompts(6), "--batch", "b")
+        f.genfarm("watch", "b")
+
+        def groups():
+            all = [json.loads(line) for line in f.genfarm("limits", "--json").stdout.splitlines()]
+            return {g["group"]: g for g in all}
+
+        name = "art/%s/standard" % MODEL
+        farm.until(lambda: name in groups() and groups()[name]["calls_today"] == 6, 60)
+        assert groups()[name]["limit"] == "" and groups()[name]["cost_usd_today"] > 0, groups()
+        text = f.genfarm("limits").stdout
+        assert name in text and "no limit" in text and "today 6 calls" in text, text
+
+
 if __name__ == "__main__":
     sys.exit(farm.main([never_exceeded_and_full, strict, each_dimension_in_turn,
                         set_while_it_runs, the_provider_allows_less, one_refusal_stops_all_hosts,
-                        a_second_user_is_served]))
+                        a_second_user_is_served, a_waiting_worker_hears_of_a_change,
+                        names_of_groups, every_group_is_shown]))
