@@ -45,6 +45,8 @@ static _Noreturn void become(const struct child *c, pid_t parent)
     int in = open_input(c->input);
     if (fd < 0 || in < 0 || dup2(in, 0) < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
         _exit(127);
+    if (c->keep > 2 && fcntl(c->keep, F_SETFD, 0) != 0)
+        _exit(127);
     if (c->redis_url)
         setenv("GENFARM_REDIS_URL", c->redis_url, 1);
     else

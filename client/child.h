@@ -19,6 +19,7 @@ struct child {
     // a password in it. NULL: it is no worker, and gets no key either.
     const char *redis_url;
     const char *input; // what it reads from stdin, at most 4,096 bytes; NULL: nothing
+    int keep;          // a descriptor that it inherits, above 2; else: none
 };
 pid_t child_start(const struct child *c); // < 0: errno says why
 // Waits for its end, at most so long; `status` as of waitpid(), NULL if nobody asks.

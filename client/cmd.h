@@ -55,7 +55,7 @@ struct cmd {
     bool help;
     // CMD_CONNECT
     const char *redis, *ca_file, *queue;
-    bool redis_given; // by flag or environment
+    bool redis_given, queue_given; // by flag or environment
     // CMD_INPUT
     const char *format, *batch, *on_unknown, *catalogue_path;
     const char *texts[16]; // values of the jobs' options, as they stand in the table

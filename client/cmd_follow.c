@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/cmd.h"
+#include "client/folder_lock.h"
 #include "client/limited.h"
 #include "common/clock.h"
 #include "common/file.h"
@@ -303,23 +304,44 @@ int cmd_watch(struct cmd *c)
     return status;
 }
 
+// DIR is made, for the lock is beside the batch's folder in it.
+static int lock_output(struct cmd *c, struct folder_lock **lock)
+{
+    if (file_mkdirs(c->output) != OK)
+        return cmd_say(EXIT_CANNOT, "%s: %s", c->output, strerror(errno));
+    enum err e = folder_lock_take(c->output, c->words.at[0], "collected", FOLDER_LOCK_WAIT_MS,
+                                  lock, &c->why);
+    return e == OK ? 0 : cmd_fail(c, e);
+}
+
+static int collect_into(struct cmd *c, struct session *s)
+{
+    struct collect_result r;
+    struct folder_lock *lock = NULL;
+    char folder[4096];
+    struct cmd_follow f = {.batch = span_of(c->words.at[0]), .folder = folder};
+    int status = lock_output(c, &lock);
+    if (status != 0)
+        return status;
+    snprintf(folder, sizeof folder, "%s/%s", c->output, c->words.at[0]);
+    f.resume = access(folder, F_OK) == 0;
+    cmd_catch_signals(s);
+    status = cmd_follow(c, s, &f, &r);
+    if (r.kept && r.ended)
+        cmd_say(0, "images and manifest are in %s", folder);
+    folder_lock_free(lock);
+    return status;
+}
+
 int cmd_collect(struct cmd *c)
 {
     struct session *s = NULL;
-    struct collect_result r;
-    char folder[4096];
-    struct cmd_follow f = {.batch = span_of(c->words.at[0]), .folder = folder, .resume = true};
-    if (!job_name_ok(f.batch))
+    if (!job_name_ok(span_of(c->words.at[0])))
         return cmd_say(EXIT_USAGE, "%.100s: no batch has such a name", c->words.at[0]);
-    snprintf(folder, sizeof folder, "%s/%s", c->output, c->words.at[0]);
-    f.resume = access(folder, F_OK) == 0;
     enum err e = cmd_connect(c, c->redis, c->queue, &s);
     if (e != OK)
         return cmd_fail(c, e);
-    cmd_catch_signals(s);
-    int status = cmd_follow(c, s, &f, &r);
-    if (r.kept && r.ended)
-        cmd_say(0, "images and manifest are in %s", folder);
+    int status = collect_into(c, s);
     session_close(s);
     return status;
 }

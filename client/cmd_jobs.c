@@ -10,8 +10,10 @@
 #include "client/submit.h"
 #include "common/backoff.h"
 #include "common/json.h"
+#include "common/text.h"
 
 #define MAX_COMPLAINTS (1u << 20)
+#define MAX_UNKNOWN    10 // models that are named
 
 // In the order of cmd_options.c's job options; the user is the batch's, not a job's.
 static const char *const members[] = {
@@ -75,21 +77,39 @@ int cmd_defaults(struct cmd *c)
 // ------------------------------------------------------------------------------------
 
 // What the catalogue knows that a model cannot do is refused here, not by the provider.
-static size_t check_models(const struct cmd *c, const struct inputs *in, struct buf *complaints)
+static bool model_fits(void *ctx, struct span map, struct buf *why)
 {
-    size_t bad = 0;
-    for (size_t i = 0; i < inputs_count(in); i++) {
-        struct input_entry entry = inputs_at(in, i);
-        struct buf why = {.max = 1024};
+    const struct cmd *c = ctx;
+    struct job job;
+    const struct model *m = NULL;
+    if (job_decode(&job, map, NULL) == OK)
+        m = catalogue_find(c->catalogue, job.model);
+    return !m || model_check(m, &job, why) == OK;
+}
+
+// Of a model that the catalogue does not have nothing is known. Each is named once, as far as
+// they stand together.
+static void warn_unknown(const struct cmd *c, const struct inputs *in)
+{
+    struct buf last = {.max = 1024}, shown = {.max = 1024};
+    unsigned told = 0;
+    for (size_t i = 0; i < inputs_count(in) && told < MAX_UNKNOWN; i++) {
         struct job job;
-        const struct model *m = NULL;
-        if (job_decode(&job, entry.map, &why) == OK)
-            m = catalogue_find(c->catalogue, job.model);
-        if (m && model_check(m, &job, &why) != OK && ++bad <= INPUTS_MAX_SHOWN)
-            buf_addf(complaints, "%s:%u: %s\n", entry.file, entry.line, buf_str(&why));
-        buf_free(&why);
+        if (job_decode(&job, inputs_at(in, i).map, NULL) != OK ||
+            span_equal(buf_span(&last), job.model) || catalogue_find(c->catalogue, job.model))
+            continue;
+        buf_clear(&last);
+        buf_clear(&shown);
+        buf_add(&last, job.model);
+        text_show(&shown, job.model, 100);
+        told++;
+        cmd_say(0,
+                "warning: model %s is not in the catalogue: its price is unknown, and whether "
+                "there is such a model",
+                buf_str(&shown));
     }
-    return bad;
+    buf_free(&last);
+    buf_free(&shown);
 }
 
 static int rejects(const struct cmd *c, const struct inputs *in)
@@ -104,18 +124,12 @@ static int rejects(const struct cmd *c, const struct inputs *in)
 
 static int judge(struct cmd *c, struct inputs *in, enum err e, struct buf *complaints)
 {
-    size_t unfit = e == OK ? check_models(c, in, complaints) : 0;
     if (complaints->len)
         fputs(buf_str(complaints), stderr);
     if (e == ERR_NOMEM)
         return cmd_say(EXIT_CANNOT, "%s", err_text(e));
     if (e != OK)
         return cmd_say(EXIT_USAGE, "nothing was submitted");
-    if (unfit > 0)
-        return cmd_say(EXIT_USAGE,
-                       "%zu entries ask for what their model cannot do; nothing was "
-                       "submitted",
-                       unfit);
     if (inputs_bad(in) > 0 && !c->skip_bad)
         return cmd_say(EXIT_USAGE,
                        "%zu bad entries; nothing was submitted (--skip-bad goes on "
@@ -136,13 +150,17 @@ int cmd_inputs(struct cmd *c, struct inputs **out)
         e = e == OK ? now : e;
     }
     if (e == OK)
+        e = inputs_check(in, model_fits, c, &complaints);
+    if (e == OK)
         e = inputs_finish(in, &complaints);
     int status = judge(c, in, e, &complaints);
     buf_free(&complaints);
-    if (status != 0)
-        inputs_free(in);
-    else
+    if (status == 0) {
+        warn_unknown(c, in);
         *out = in;
+    } else {
+        inputs_free(in);
+    }
     return status;
 }
 

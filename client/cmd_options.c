@@ -34,8 +34,8 @@ static void connect_options(struct builder *b, struct cmd *c)
          0, 0},
         {"redis-ca", 0, OPT_STR, &c->ca_file, "FILE", NULL, NULL,
          "certificates to trust over TLS (the system's)", 0, 0},
-        {"queue", 0, OPT_STR, &c->queue, "NAME", "default", "GENFARM_QUEUE", "the queue", 0,
-         0});
+        {"queue", 0, OPT_STR, &c->queue, "NAME", NULL, "GENFARM_QUEUE",
+         "the queue (default; run: run-BATCH, or with --redis what is given)", 0, 0});
 }
 
 // The names of struct job's members that have an option of their own, in the order of c->texts.
@@ -261,6 +261,9 @@ enum err cmd_read(struct cmd *c, int argc, char *const argv[])
     if (e != OK || c->help)
         return e;
     c->redis_given = c->redis != NULL;
+    c->queue_given = c->queue != NULL;
+    if (!c->queue)
+        c->queue = "default";
     if (!c->redis)
         c->redis = "redis://127.0.0.1:6379/0";
     if (c->budget_text &&

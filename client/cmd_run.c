@@ -8,10 +8,13 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cmd.h"
 #include "client/farm.h"
+#include "client/folder_lock.h"
+#include "client/output_files.h"
 #include "client/sheet_live.h"
 #include "common/file.h"
 
@@ -27,52 +30,153 @@ struct run {
     struct session *session;
     struct sheet_live *sheet; // NULL: none is wanted
     uint64_t seen;            // the batch's last event before our workers were there
-    bool no_room;             // was told
-    bool draining;            // the batch is blocked: what is in flight is being finished
-    struct buf broken;        // why the farm cannot go on; empty while it can
+    struct folder_lock *lock;
+    bool over;         // there is nothing to do
+    bool no_room;      // was told
+    bool draining;     // the batch is blocked: what is in flight is being finished
+    struct buf broken; // why the farm cannot go on; empty while it can
 };
 
 // --- Places ----------------------------------------------------------------------------------
 
-static int name_places(struct run *r)
+static void name_places(struct run *r)
 {
-    struct cmd *c = r->cmd;
-    char id[OUTPUT_BATCH_ID_SIZE], copy[MAX_PATH];
-    output_batch_id(id);
-    if (c->resume) {
-        if (!realpath(c->resume, copy))
-            return cmd_say(EXIT_CANNOT, "--resume %s: %s", c->resume, strerror(errno));
-        snprintf(r->batch, sizeof r->batch, "%.100s", basename(copy));
-        snprintf(r->dir, sizeof r->dir, "%s", dirname(copy));
-    } else {
-        snprintf(r->batch, sizeof r->batch, "%s", c->batch ? c->batch : id);
-        if (file_mkdirs(c->output) != OK || !realpath(c->output, r->dir))
-            return cmd_say(EXIT_CANNOT, "%s: %s", c->output, strerror(errno));
-    }
-    if (!job_name_ok(span_of(r->batch)))
-        return cmd_say(EXIT_USAGE, "%s is not the folder of a batch", c->resume);
+    const struct cmd *c = r->cmd;
     snprintf(r->folder, sizeof r->folder, "%s/%s", r->dir, r->batch);
     snprintf(r->data, sizeof r->data, "%s/.genfarm/%s", r->dir, r->batch);
-    snprintf(r->queue, sizeof r->queue, "run-%s", r->batch);
-    if (!c->resume && access(r->folder, F_OK) == 0)
+    if (c->redis_given && c->queue_given)
+        snprintf(r->queue, sizeof r->queue, "%s", c->queue);
+    else
+        snprintf(r->queue, sizeof r->queue, "run-%s", r->batch);
+}
+
+static int find_folder(struct run *r)
+{
+    const struct cmd *c = r->cmd;
+    char copy[PATH_MAX];
+    struct stat st;
+    if (c->words.n > 0)
+        return cmd_say(EXIT_USAGE, "--resume goes on with what the batch has, and takes no %s",
+                       c->words.at[0]);
+    if (!realpath(c->resume, copy) || stat(copy, &st) != 0)
+        return cmd_say(EXIT_USAGE, "--resume %s: %s", c->resume, strerror(errno));
+    snprintf(r->batch, sizeof r->batch, "%.100s", basename(copy));
+    snprintf(r->dir, sizeof r->dir, "%s", dirname(copy));
+    if (!S_ISDIR(st.st_mode) || !job_name_ok(span_of(r->batch)))
+        return cmd_say(EXIT_USAGE, "--resume %s: is not the folder of a batch", c->resume);
+    name_places(r);
+    return 0;
+}
+
+static int make_output(struct run *r)
+{
+    const struct cmd *c = r->cmd;
+    char id[OUTPUT_BATCH_ID_SIZE];
+    output_batch_id(id);
+    snprintf(r->batch, sizeof r->batch, "%s", c->batch ? c->batch : id);
+    if (file_mkdirs(c->output) != OK || !realpath(c->output, r->dir))
+        return cmd_say(EXIT_CANNOT, "%s: %s", c->output, strerror(errno));
+    name_places(r);
+    return 0;
+}
+
+static int lock_folder(struct run *r)
+{
+    enum err e =
+        folder_lock_take(r->dir, r->batch, "run", FOLDER_LOCK_WAIT_MS, &r->lock, &r->cmd->why);
+    return e == OK ? 0 : cmd_fail(r->cmd, e);
+}
+
+static int check_new(struct run *r)
+{
+    if (access(r->folder, F_OK) == 0)
         return cmd_say(EXIT_USAGE, "%s is there already; --resume %s goes on with it",
                        r->folder, r->folder);
-    if (c->resume && !c->redis_given && access(r->data, F_OK) != 0)
+    return 0;
+}
+
+// A folder whose batch has ended, and a queue that is of no use any more.
+static int say_over(struct run *r, const struct output_files *n)
+{
+    r->over = true;
+    farm_remove(r->data);
+    if (n->missing == 0 && n->completed == n->total)
+        return cmd_say(EXIT_DONE, "%s is complete: %lld of %lld jobs, nothing is left to do",
+                       r->folder, (long long)n->completed, (long long)n->total);
+    cmd_say(0, "%s has ended: %lld of %lld jobs completed, nothing is left to go on with",
+            r->folder, (long long)n->completed, (long long)n->total);
+    if (n->completed < n->total)
+        cmd_say(0, "to try the failed ones again: genfarm run %s/failed.jsonl", r->folder);
+    if (n->missing > 0)
+        return cmd_say(EXIT_CANNOT,
+                       "%lld images are missing or broken in %s/images, the first one %s, and "
+                       "the queue that knew them is gone; what was asked is in manifest.jsonl",
+                       (long long)n->missing, r->folder, n->first);
+    return EXIT_JOBS;
+}
+
+// Another's server may know where images are, or have had failed jobs opened again.
+static int check_resumed(struct run *r)
+{
+    const struct cmd *c = r->cmd;
+    struct output_files n;
+    bool queue = c->redis_given || access(r->data, F_OK) == 0;
+    if (output_files_look(r->folder, &n) != OK)
+        n = (struct output_files){0};
+    if (n.complete && (n.missing == 0 || !queue))
+        return say_over(r, &n);
+    if (n.over && !queue)
+        return say_over(r, &n);
+    if (n.missing > 0)
+        cmd_say(0, "%lld images are missing or broken in %s/images, the first one %s",
+                (long long)n.missing, r->folder, n.first);
+    if (!queue)
         return cmd_say(EXIT_USAGE,
-                       "%s has no queue to go on with: the run had ended, or it was made with "
-                       "--redis (then give the same here)",
+                       "%s has no queue to go on with: it is not the folder of a run, or it "
+                       "was made with --redis (then give the same here)",
                        r->folder);
     return 0;
 }
 
+// --- Options ---------------------------------------------------------------------------------
+
 // A missing key is told before anything is made.
-static int check_key(const struct cmd *c)
+static int check_key(struct run *r)
 {
+    const struct cmd *c = r->cmd;
     const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
     if (c->key_file || c->projects_file || (google && *google) || (gemini && *gemini))
         return 0;
     return cmd_say(EXIT_CANNOT, "no Gemini key: set GOOGLE_API_KEY or GEMINI_API_KEY, or give "
                                 "--api-key-file or --projects; nothing was started");
+}
+
+static struct farm_options farm_options_of(const struct run *r)
+{
+    const struct cmd *c = r->cmd;
+    return (struct farm_options){.data = r->data,
+                                 .redis_url = c->redis_given ? c->redis : NULL,
+                                 .queue = r->queue[0] ? r->queue : "default",
+                                 .sink = r->dir,
+                                 .lock = folder_lock_fd(r->lock),
+                                 .workers = (unsigned)c->workers,
+                                 .concurrency = c->concurrency,
+                                 .limit = c->limit,
+                                 .key_file = c->key_file,
+                                 .projects = c->projects_file,
+                                 .base_url = c->base_url,
+                                 .catalogue = c->catalogue_path,
+                                 .verify = c->verify};
+}
+
+static int check_options(struct run *r)
+{
+    struct farm_options o = farm_options_of(r);
+    o.sink = "."; // nothing is made there
+    enum err e = farm_check(&o, &r->cmd->why);
+    if (e == ERR_FORMAT)
+        return cmd_say(EXIT_USAGE, "%s; nothing was started", buf_str(&r->cmd->why));
+    return e == OK ? 0 : cmd_fail(r->cmd, e);
 }
 
 static enum err look_back(struct run *r)
@@ -87,18 +191,7 @@ static enum err look_back(struct run *r)
 static enum err start_farm(struct run *r)
 {
     struct cmd *c = r->cmd;
-    struct farm_options o = {.data = r->data,
-                             .redis_url = c->redis_given ? c->redis : NULL,
-                             .queue = r->queue,
-                             .sink = r->dir,
-                             .workers = (unsigned)c->workers,
-                             .concurrency = c->concurrency,
-                             .limit = c->limit,
-                             .key_file = c->key_file,
-                             .projects = c->projects_file,
-                             .base_url = c->base_url,
-                             .catalogue = c->catalogue_path,
-                             .verify = c->verify};
+    struct farm_options o = farm_options_of(r);
     enum err e = farm_start(&o, &r->farm, &c->why);
     if (e == OK)
         e = cmd_connect(c, farm_url(r->farm), r->queue, &r->session);
@@ -157,8 +250,6 @@ static void clean_up(struct run *r)
     char path[MAX_PATH + 160];
     snprintf(path, sizeof path, "%s/.records", r->folder);
     farm_remove(path);
-    snprintf(path, sizeof path, "%s/.genfarm", r->dir);
-    rmdir(path); // when no other run is there
 }
 
 static void drain(struct run *r)
@@ -184,8 +275,40 @@ static int finish(struct run *r, const struct collect_result *result, int status
     return status;
 }
 
+// What there is of a batch that has not ended.
+static void sum_up(struct run *r)
+{
+    struct collect_batch b = {0};
+    struct buf cost = {.max = 64};
+    if (collect_status(r->session, span_of(r->batch), &b) == OK) {
+        cmd_show_usd(&cost, b.cost_micro);
+        cmd_say(0, "%lld completed, %lld failed, %lld cancelled, %lld left of %lld; %s",
+                (long long)b.completed, (long long)b.failed, (long long)b.cancelled,
+                (long long)(b.total - b.completed - b.failed - b.cancelled), (long long)b.total,
+                buf_str(&cost));
+    }
+    buf_free(&cost);
+    collect_batch_free(&b);
+}
+
+static void say_how_to_go_on(const struct run *r, bool budget)
+{
+    const struct cmd *c = r->cmd;
+    struct buf line = {.max = 3 * MAX_PATH};
+    buf_addf(&line, "to go on: genfarm run --resume %s", r->folder);
+    if (c->redis_given)
+        buf_addf(&line, " --redis %s", c->redis);
+    if (c->redis_given && c->queue_given)
+        buf_addf(&line, " --queue %s", c->queue);
+    if (budget)
+        buf_add_str(&line, " --budget N, N being more dollars than before");
+    cmd_say(0, "%s", buf_str(&line));
+    buf_free(&line);
+}
+
 static int end(struct run *r, const struct collect_result *result, int status)
 {
+    bool budget = status == EXIT_QUOTA && result->code == CODE_BUDGET;
     if (result->ended && result->kept)
         return finish(r, result, status);
     if (r->broken.len)
@@ -195,10 +318,11 @@ static int end(struct run *r, const struct collect_result *result, int status)
             0, "stopping: calls in flight are finished and kept (Ctrl-C again leaves at once)");
     if (!r->draining)
         drain(r);
-    if (status == EXIT_QUOTA && result->code == CODE_BUDGET)
-        cmd_say(0, "the budget has no room for one more call; raise it with --budget");
-    cmd_say(0, "to go on: genfarm run --resume %s%s%s", r->folder,
-            r->cmd->redis_given ? " --redis " : "", r->cmd->redis_given ? r->cmd->redis : "");
+    if (!r->broken.len)
+        sum_up(r);
+    if (budget)
+        cmd_say(0, "the budget has no room for one more call");
+    say_how_to_go_on(r, budget);
     return status;
 }
 
@@ -260,25 +384,34 @@ static int with_farm(struct run *r)
     return status == 0 ? follow(r) : status;
 }
 
+static int read_inputs(struct run *r)
+{
+    int status = cmd_inputs(r->cmd, &r->inputs);
+    return status == 0 ? cmd_check_budget(r->cmd, r->inputs) : status;
+}
+
+static int start(struct run *r)
+{
+    enum err e = start_farm(r);
+    return e == OK ? with_farm(r) : cmd_fail(r->cmd, e);
+}
+
+typedef int step(struct run *r); // 0, or the exit status
+static step *const begun[] = {find_folder,   lock_folder, check_resumed, check_key,
+                              check_options, start,       NULL};
+static step *const fresh[] = {check_key, check_options, make_output, lock_folder,
+                              check_new, read_inputs,   start,       NULL};
+
 int cmd_run(struct cmd *c)
 {
     struct run r = {.cmd = c, .broken = {.max = 4096}};
     int status = cmd_defaults(c);
-    if (status == 0)
-        status = check_key(c);
-    if (status == 0)
-        status = name_places(&r);
-    if (status == 0 && c->words.n > 0)
-        status = cmd_inputs(c, &r.inputs);
-    if (status == 0 && r.inputs)
-        status = cmd_check_budget(c, r.inputs);
-    if (status == 0) {
-        enum err e = start_farm(&r);
-        status = e == OK ? with_farm(&r) : cmd_fail(c, e);
-    }
+    for (step *const *next = c->resume ? begun : fresh; status == 0 && !r.over && *next; next++)
+        status = (*next)(&r);
     sheet_live_free(r.sheet); // before its loop goes
     session_close(r.session);
     farm_stop(r.farm);
+    folder_lock_free(r.lock);
     inputs_free(r.inputs);
     buf_free(&r.broken);
     return status;

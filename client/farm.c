@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +20,8 @@
 #define MAX_WORKERS  64
 #define MAX_RESTARTS 20
 #define STOP_MS      10000
+#define CHECK_MS     30000
+#define CANNOT_START 127  // of child.c
 #define QUICK_MS     2000 // a worker that ends sooner than this cannot run at all
 
 struct farm {
@@ -46,34 +49,97 @@ static void worker_path(char out[static CHILD_MAX_PATH])
         strcpy(out, "genfarm-worker");
 }
 
+struct arguments {
+    char *at[32];
+    size_t n;
+};
+
+static void add_argument(struct arguments *a, const char *option, const char *value)
+{
+    if (!value)
+        return;
+    a->at[a->n++] = strdup(option);
+    a->at[a->n++] = strdup(value);
+}
+
+static void make_arguments(struct arguments *a, const struct farm_options *o)
+{
+    char concurrency[24], sink[CHILD_MAX_PATH + 8];
+    snprintf(concurrency, sizeof concurrency, "%llu", (unsigned long long)o->concurrency);
+    snprintf(sink, sizeof sink, "dir:%s", o->sink);
+    const char *const all[][2] = {
+        {"--queue", o->queue},           {"--sink", sink},
+        {"--concurrency", concurrency},  {"--limit", o->limit},
+        {"--api-key-file", o->key_file}, {"--projects", o->projects},
+        {"--catalogue", o->catalogue},   {"--gemini-base-url", o->base_url},
+        {"--verify", o->verify}};
+    *a = (struct arguments){{strdup("genfarm-worker")}, 1};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        add_argument(a, all[i][0], all[i][1]);
+}
+
+static void free_arguments(struct arguments *a)
+{
+    while (a->n > 0)
+        free(a->at[--a->n]);
+}
+
 static void start_worker(struct farm *f, unsigned i)
 {
-    const struct farm_options *o = &f->options;
-    char path[CHILD_MAX_PATH], concurrency[24], log[CHILD_MAX_PATH], sink[CHILD_MAX_PATH + 8];
+    char path[CHILD_MAX_PATH], log[CHILD_MAX_PATH];
+    struct arguments a;
     worker_path(path);
-    snprintf(concurrency, sizeof concurrency, "%llu", (unsigned long long)o->concurrency);
-    snprintf(log, sizeof log, "%s/worker-%u.log", o->data, i + 1);
-    snprintf(sink, sizeof sink, "dir:%s", o->sink);
-    const char *const fixed[] = {"genfarm-worker", "--queue",  o->queue, "--sink", sink,
-                                 "--concurrency",  concurrency};
-    const char *const more[][2] = {
-        {"--limit", o->limit},         {"--api-key-file", o->key_file},
-        {"--projects", o->projects},   {"--gemini-base-url", o->base_url},
-        {"--catalogue", o->catalogue}, {"--verify", o->verify}};
-    char *argv[sizeof fixed / sizeof *fixed + 11];
-    size_t n = 0;
-    for (size_t k = 0; k < sizeof fixed / sizeof *fixed; k++)
-        argv[n++] = strdup(fixed[k]);
-    for (size_t k = 0; k < 5; k++)
-        if (more[k][1]) {
-            argv[n++] = strdup(more[k][0]);
-            argv[n++] = strdup(more[k][1]);
-        }
-    argv[n] = NULL;
-    f->workers[i].pid = child_start(&(struct child){path, argv, log, farm_url(f), NULL});
+    snprintf(log, sizeof log, "%s/worker-%u.log", f->options.data, i + 1);
+    make_arguments(&a, &f->options);
+    f->workers[i].pid = child_start(&(struct child){path, a.at, log, farm_url(f), NULL, 0});
     f->workers[i].since = clock_mono_ms();
-    while (n > 0)
-        free(argv[--n]);
+    free_arguments(&a);
+}
+
+// What the worker said, without its name.
+static void take_words(int fd, struct buf *why)
+{
+    char text[2048];
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    char *from = strncmp(text, "genfarm-worker: ", 16) == 0 ? text + 16 : text;
+    from[strcspn(from, "\n")] = '\0';
+    buf_add_str(why, *from ? from : "a worker cannot run");
+}
+
+static enum err run_check(const char *path, char *const *argv, const char *url, int fd,
+                          struct buf *why)
+{
+    char log[64];
+    int status = 0;
+    snprintf(log, sizeof log, "/proc/self/fd/%d", fd);
+    pid_t pid = child_start(&(struct child){path, argv, log, url, NULL, 0});
+    if (pid < 0 || !child_wait(pid, CHECK_MS, &status)) {
+        buf_addf(why, "cannot start a worker: %s", strerror(pid < 0 ? errno : ETIMEDOUT));
+        if (pid > 0)
+            child_end(pid, 0);
+        return ERR_IO;
+    }
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return OK;
+    take_words(fd, why);
+    return WIFEXITED(status) && WEXITSTATUS(status) != CANNOT_START ? ERR_FORMAT : ERR_IO;
+}
+
+enum err farm_check(const struct farm_options *o, struct buf *why)
+{
+    char path[CHILD_MAX_PATH];
+    struct arguments a;
+    int fd = memfd_create("genfarm-check", MFD_CLOEXEC);
+    if (fd < 0)
+        return ERR_IO;
+    worker_path(path);
+    make_arguments(&a, o);
+    a.at[a.n++] = strdup("--check");
+    enum err e = run_check(path, a.at, o->redis_url ? o->redis_url : "unix:///none", fd, why);
+    free_arguments(&a);
+    close(fd);
+    return e;
 }
 
 enum err farm_workers(struct farm *f, struct buf *why)
@@ -157,7 +223,7 @@ enum err farm_start(const struct farm_options *o, struct farm **out, struct buf 
     if (e != OK)
         buf_addf(why, "%s: %s", o->data, strerror(errno));
     if (e == OK && !o->redis_url)
-        e = private_redis_start(o->data, &f->redis, why);
+        e = private_redis_start(o->data, o->lock, &f->redis, why);
     if (e != OK) {
         farm_stop(f);
         return e;

@@ -16,10 +16,15 @@ struct farm_options {
     const char *redis_url; // NULL: a server of its own
     const char *queue;
     const char *sink; // folder of the images
+    int lock;         // descriptor that a server of its own inherits; below 3: none
     unsigned workers;
     uint64_t concurrency;
-    const char *limit, *key_file, *projects, *base_url, *catalogue, *verify; // NULL: the worker's defaults
+    const char *limit, *key_file, *projects, *base_url, *catalogue,
+        *verify; // NULL: the worker's defaults
 };
+// Whether a worker could run with these: nothing is made, and no server asked. ERR_FORMAT: it
+// could not; `why` gets its sentence, of an option or the file it names.
+MUST_USE enum err farm_check(const struct farm_options *o, struct buf *why);
 // Starts Redis and waits until it answers. `why` gets a sentence.
 MUST_USE enum err farm_start(const struct farm_options *o, struct farm **out, struct buf *why);
 const char *farm_url(const struct farm *f);

@@ -36,6 +36,12 @@ MUST_USE enum err inputs_read(struct inputs *in, const char *path, const char *f
 // The formats' names, for --help and messages: "json, jsonl, ndjson, csv, tsv, txt".
 const char *inputs_formats(void);
 
+// Asks of each entry, before inputs_finish(), whether it can be done at all. Those that cannot,
+// with `why` as the complaint, become bad entries.
+typedef bool inputs_fits(void *ctx, struct span map, struct buf *why);
+MUST_USE enum err inputs_check(struct inputs *in, inputs_fits *fits, void *ctx,
+                               struct buf *complaints);
+
 // To be called once after the last file: ids must be unique, and none may be another's default.
 // Those that are not become bad entries too. Ends `complaints` with how many were not shown.
 // OK even with bad entries. Afterwards inputs_at may be used, and nothing more be read.

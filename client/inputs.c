@@ -335,6 +335,37 @@ static void drop_slots(struct inputs *in, const bool *drop)
     in->n_slots = kept;
 }
 
+static enum err check_entry(struct inputs *in, size_t i, inputs_fits *fits, void *ctx,
+                            bool *drop, struct buf *complaints)
+{
+    struct slot s = in->slots[i];
+    struct buf why = {.max = 4096}, raw = {.max = INPUTS_MAX_RECORD};
+    enum err e = OK;
+    *drop = !fits(ctx, (struct span){in->bytes.ptr + s.at + s.id_len, s.map_len}, &why);
+    if (*drop) {
+        entry_text(in, &s, &raw);
+        e = put_bad(in, s.place, buf_span(&why), buf_span(&raw), complaints);
+    }
+    buf_free(&why);
+    buf_free(&raw);
+    return e;
+}
+
+enum err inputs_check(struct inputs *in, inputs_fits *fits, void *ctx, struct buf *complaints)
+{
+    bool *drop = calloc(in->n_slots + 1, sizeof *drop);
+    enum err e = drop ? OK : ERR_NOMEM;
+    for (size_t i = 0; e == OK && i < in->n_slots; i++)
+        if (first_sample(in, i))
+            e = check_entry(in, i, fits, ctx, &drop[i], complaints);
+        else
+            drop[i] = drop[i - 1];
+    if (e == OK)
+        drop_slots(in, drop);
+    free(drop);
+    return e;
+}
+
 enum err inputs_finish(struct inputs *in, struct buf *complaints)
 {
     struct table t = {0};

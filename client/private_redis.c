@@ -33,6 +33,7 @@ struct private_redis {
     char folder[64]; // of the socket
     char socket[SOCKET_SIZE];
     char url[URL_SIZE];
+    int keep;  // what the children inherit
     pid_t pid; // 0: it ended
     int64_t since;
     off_t log_from; // where the log of this start begins
@@ -75,7 +76,7 @@ static pid_t run(const struct private_redis *r, char *const argv[], const char *
 {
     char log[CHILD_MAX_PATH];
     snprintf(log, sizeof log, "%s/" LOG, r->data);
-    return child_start(&(struct child){argv[0], argv, log, NULL, input});
+    return child_start(&(struct child){argv[0], argv, log, NULL, input, r->keep});
 }
 
 static void spawn(struct private_redis *r)
@@ -179,13 +180,15 @@ static enum err start(struct private_redis *r, struct buf *why)
     return cannot_run(r, "the private redis-server does not start", why);
 }
 
-enum err private_redis_start(const char *data, struct private_redis **out, struct buf *why)
+enum err private_redis_start(const char *data, int keep, struct private_redis **out,
+                             struct buf *why)
 {
     struct private_redis *r = calloc(1, sizeof *r);
     if (!r || !(r->data = strdup(data))) {
         free(r);
         return ERR_NOMEM;
     }
+    r->keep = keep;
     enum err e = start(r, why);
     if (e == OK)
         *out = r;

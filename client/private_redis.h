@@ -17,8 +17,8 @@
 struct private_redis;
 
 // Starts it on the files in `data`, a folder that is there, and waits until it answers. `why`
-// gets a sentence.
-MUST_USE enum err private_redis_start(const char *data, struct private_redis **out,
+// gets a sentence. `keep`: a descriptor that it inherits, the lock of its files; below 3: none.
+MUST_USE enum err private_redis_start(const char *data, int keep, struct private_redis **out,
                                       struct buf *why);
 const char *private_redis_url(const struct private_redis *r);
 // To be called now and then: starts it again if it ended, when there is room on its disk. Not

@@ -172,6 +172,20 @@ static enum err check_tiers(const struct projects *all, const struct catalogue *
     return OK;
 }
 
+// Options and files have been read: what is left of them.
+static int dry_run(struct program *p)
+{
+    struct buf why = {.max = 4096};
+    int status = 0;
+    enum err e = catalogue_open(p->settings.catalogue, &p->catalogue, &why);
+    if (e == OK)
+        e = check_tiers(&p->settings.projects, p->catalogue, &why);
+    if (e != OK)
+        status = say(buf_str(&why), EXIT_CANNOT);
+    buf_free(&why);
+    return status;
+}
+
 static enum err begin(struct program *p, struct buf *why)
 {
     const struct settings *s = &p->settings;
@@ -274,6 +288,8 @@ int main(int argc, char *argv[])
         settings_help(stdout);
     else if (p.settings.version)
         printf("genfarm-worker %s\n", GENFARM_VERSION);
+    else if (p.settings.dry)
+        status = dry_run(&p);
     else
         status = run(&p);
     buf_free(&why);

@@ -74,6 +74,8 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
          "error, warn, info or debug", 0, 0},
         {"log-file", 0, OPT_STR, &s->log_dir, "DIR", NULL, NULL,
          "also to a file in this folder, with the time in its name", 0, 0},
+        {"check", 0, OPT_FLAG, &s->dry, NULL, NULL, NULL,
+         "only say whether it could run with these options and files", 0, 0},
         {"help", 'h', OPT_FLAG, &s->help, NULL, NULL, NULL, "show this", 0, 0},
         {"version", 'V', OPT_FLAG, &s->version, NULL, NULL, NULL, "show the version", 0, 0},
         {0}};
@@ -130,17 +132,30 @@ static void fill_limits(struct projects *all, struct span limit)
         }
 }
 
+static enum err read_limit(const struct settings *s, struct buf *limit, struct buf *why)
+{
+    struct buf reason = {.max = 1024};
+    enum err e = tier_spec(span_of(s->limit), limit, &reason);
+    if (e != OK)
+        buf_addf(why, "--limit %s: %s", s->limit, reason.len ? buf_str(&reason) : err_text(e));
+    buf_free(&reason);
+    return e == OK ? OK : ERR_FORMAT;
+}
+
 static enum err read_projects(struct settings *s, struct buf *why)
 {
     struct buf limit = {.max = 1024}, key = {.max = SECRET_MAX};
-    enum err e = OK;
-    if (s->limit && tier_spec(span_of(s->limit), &limit, why) != OK)
-        e = ERR_FORMAT;
-    else if (s->projects_file && (s->key_file || strcmp(s->project, "default") != 0)) {
+    enum err e = s->limit ? read_limit(s, &limit, why) : OK;
+    if (e != OK) {
+        buf_free(&limit);
+        return e;
+    }
+    if (s->projects_file && (s->key_file || strcmp(s->project, "default") != 0)) {
         buf_add_str(why, "--projects names projects and keys: --project and --api-key-file "
                          "do not go with it");
         e = ERR_FORMAT;
     } else if (s->projects_file) {
+        buf_add_str(why, "--projects "); // whose sentence begins with the file
         e = projects_read(s->projects_file, &s->projects, why);
     } else if (!job_name_ok(span_of(s->project))) {
         buf_addf(why, "--project %s: 1 to 100 of A-Z a-z 0-9 . _ -", s->project);

@@ -13,6 +13,7 @@
 
 struct settings {
     bool help, version;
+    bool dry; // only say whether these settings would do
     const char *redis, *ca_file, *sink, *spool, *verify, *limit, *project;
     const char *key_file, *projects_file, *base_url, *catalogue, *log_level, *log_dir;
     struct opt_strs queues;

@@ -35,6 +35,15 @@ def inputs():
         f.genfarm("submit", good, "--skip-bad", "--batch", "some", cwd=f.dir)
         assert f.cli("HGET", "genfarm:{default}:b:some", "total") == "2"
         assert os.path.exists(f.path("some.rejects.jsonl"))
+        unfit = f.path("unfit.jsonl")
+        open(unfit, "w").write('{"prompt":"a"}\n{"prompt":""}\n{"prompt":"c","image_size":"4K",'
+                               '"model":"gemini-2.5-flash-image"}\n')
+        r = f.genfarm("submit", unfit, "--count", 2, status=2)
+        assert "unfit.jsonl:3" in r.stderr and "2 bad entries; nothing" in r.stderr, r.stderr
+        r = f.genfarm("submit", unfit, "--count", 2, "--skip-bad", "--batch", "fit", cwd=f.dir)
+        assert "2 bad entries were left out" in r.stderr, r.stderr
+        assert f.cli("HGET", "genfarm:{default}:b:fit", "total") == "2"
+        assert [r["line"] for r in farm.lines(f.path("fit.rejects.jsonl"))] == [2, 3]
 
 
 def paths_stay_inside():
@@ -73,6 +82,10 @@ def unknown_model():
         f.emulator("--latency", "1ms")
         r = f.genfarm("run", f.prompts(2), "--model", "no-such-model", "-o", f.path("out"), status=3)
         assert "not_found" in r.stderr and "no-such-model" in r.stderr, r.stderr
+        warned = "model no-such-model is not in the catalogue"
+        assert r.stderr.count(warned) == 1 and r.stderr.index(warned) < r.stderr.index("batch"), \
+            r.stderr
+        assert warned in f.genfarm("preview", f.prompts(2), "--model", "no-such-model").stderr
 
 
 farm.main([inputs, paths_stay_inside, surroundings, unknown_model])
