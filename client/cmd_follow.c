@@ -202,6 +202,8 @@ static void start_progress(struct follow *f)
     if (!f->output)
         return;
     struct output_counts n = output_counts(f->output);
+    if (n.last_event == 0) // every event is told
+        return;
     progress_start_from(f->progress, n.completed, n.failed, n.cancelled, n.cost_micro);
 }
 

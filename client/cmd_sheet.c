@@ -16,7 +16,9 @@ int cmd_sheet(struct cmd *c)
         printf("%s\n", c->output);
     else
         printf("%s/contact_sheet.png\n", c->words.at[0]);
-    cmd_say(0, "%u of %u pictures, %u x %u pixels%s", r.cells, r.total, r.width, r.height,
-            r.missing ? "; grey cells have no picture" : "");
+    cmd_say(0, "%u of %u pictures, %u x %u pixels%s", r.cells - r.missing, r.total, r.width,
+            r.height, r.missing ? "; grey cells have no picture" : "");
+    if (r.broken > 0)
+        cmd_say(0, "%u pictures are missing in images/, or their files are broken", r.broken);
     return EXIT_DONE;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "broker/queue.h"
+#include "client/output_files.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/file.h"
@@ -283,8 +284,10 @@ static enum err seen_result(void *ctx, uint32_t index, uint64_t at, struct span 
     if (json_read(record, &event, NULL) != OK)
         return ERR_FORMAT; // torn: this and what follows is asked for again
     enum err e = parse_result(event, &r) ? reach(o, index) : ERR_FORMAT;
+    bool lost = e == OK && output_files_missing(o->folder, event, NULL) > 0;
     json_object_put(event);
-    if (e == OK && is_news(o, &r))
+    o->images_lost = o->images_lost || lost;
+    if (e == OK && !lost && is_news(o, &r))
         note(o, &r, at);
     if (e == OK)
         note_number(o, r.event_number);
@@ -321,7 +324,9 @@ static enum err check_metadata(const struct output *o, struct json_object *meta,
         return output_explain(why, ERR_ORDER, o->folder, "its metadata.json is not a batch's");
     if (!span_equal(batch, buf_span(&o->batch)))
         return output_explain(why, ERR_ORDER, o->folder, "belongs to another batch");
-    return span_is(state, "completed")
+    struct output_files n; // what was lost of a complete one may be fetched again
+    return span_is(state, "completed") && output_files_look(o->folder, &n) == OK &&
+                   n.missing == 0
                ? output_explain(why, ERR_EXISTS, o->folder, "is complete")
                : OK;
 }
@@ -392,6 +397,8 @@ static enum err open_all(struct output *o, const struct output_options *with, st
         e = open_journal(o, &o->inputs, ".inputs", seen_input, why);
     if (e == OK)
         e = open_journal(o, &o->results, ".results", seen_result, why);
+    if (o->images_lost)
+        o->counts.last_event = 0;
     return e;
 }
 

@@ -52,7 +52,9 @@ uint16_t output_run(const struct output *o, uint32_t index); // 0 while open
 struct output_counts {
     uint32_t total, completed, failed, cancelled;
     int64_t cost_micro, images, bytes;
-    uint64_t last_event; // highest number given to output_event: watch after it to go on
+    // Highest number given to output_event: watch after it to go on. 0, from the beginning,
+    // when images that were saved before are no longer in the folder.
+    uint64_t last_event;
 };
 struct output_counts output_counts(const struct output *o);
 MUST_USE enum err output_set_total(struct output *o, uint32_t total);

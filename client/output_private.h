@@ -19,6 +19,7 @@ struct output {
     char *folder;
     struct buf batch;
     struct journal results, inputs;
+    bool images_lost;      // of jobs that the journal has: all events are asked for again
     bool journals_removed; // by ourselves, nothing being left to do
     struct output_job *jobs;
     size_t cap;

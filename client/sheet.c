@@ -38,7 +38,7 @@ struct sheet {
     struct pool *pool;
     unsigned most_begun; // few, so that a row of cells need not wait for many thumbnails
     uint32_t most_held;
-    uint32_t total, missing;
+    uint32_t total, missing, broken;
 
     struct cell *cells;
     struct sheet_cell *shows;
@@ -83,6 +83,7 @@ static void thumbnail_made(struct pool_task *t)
     c->state = CELL_READY;
     s->begun--;
     s->missing += !c->shows->rgb;
+    s->broken += !c->shows->rgb;
     advance(s);
 }
 
@@ -305,8 +306,8 @@ enum err sheet_end(struct sheet *s, struct sheet_result *r, struct buf *why)
 {
     enum err e = s->finished ? s->err : ERR_ORDER;
     if (e == OK && r)
-        *r = (struct sheet_result){s->layout.cells, s->total, s->missing, s->layout.width,
-                                   s->layout.height};
+        *r = (struct sheet_result){s->layout.cells, s->total,        s->missing,
+                                   s->broken,       s->layout.width, s->layout.height};
     explain(s, e, s->cause, why);
     sheet_free(s);
     return e;

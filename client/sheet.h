@@ -26,7 +26,8 @@ struct sheet_options {
 struct sheet_result {
     uint32_t cells;   // drawn
     uint32_t total;   // there were; more than `cells` when cut at SHEET_MAX_CELLS
-    uint32_t missing; // drawn as a grey cell: failed, or not to be read
+    uint32_t missing; // drawn as a grey cell: failed, or not to be read...
+    uint32_t broken;  // ...of these: their files are not there, or no pictures
     uint32_t width, height;
 };
 

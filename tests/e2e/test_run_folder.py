@@ -154,6 +154,55 @@ def interrupted():
         assert "--budget" not in said
 
 
+def lost_images():
+    """Images that somebody deleted: told by a run that is complete, and by sheet."""
+    with Farm() as f:
+        f.emulator()
+        f.genfarm("run", f.prompts(4), "--batch", "b", "-o", f.path("out"))
+        images = sorted(glob.glob(f.path("out", "b", "images", "*")))
+        os.unlink(images[1])
+        open(images[2], "w").write("no picture")
+        r = f.genfarm("run", "--resume", f.path("out", "b"), status=1)
+        assert "2 images are missing or broken" in r.stderr, r.stderr
+        assert os.path.basename(images[1]) in r.stderr, r.stderr
+        r = f.genfarm("sheet", f.path("out", "b"))
+        assert "2 of 4 pictures" in r.stderr and "2 pictures are missing" in r.stderr, r.stderr
+
+
+def lost_meanwhile():
+    """The same of a run that was interrupted: its end says so, and what is there is not asked again."""
+    with Farm() as f:
+        f.emulator("--latency", "100ms")
+        p = follow_some(f, 10, f.prompts(40), "--batch", "b", "--concurrency", "2")
+        p.send_signal(signal.SIGINT)
+        p.stdout.read()
+        assert p.wait(90) == 130
+        os.unlink(sorted(glob.glob(f.path("out", "b", "images", "*")))[0])
+        r = f.genfarm("run", "--resume", f.path("out", "b"), "--concurrency", "64", status=1)
+        assert "1 jobs completed, but their images are no longer" in r.stderr, r.stderr
+        assert len(f.requests()) == 40
+        manifest = lines(f.path("out", "b", "manifest.jsonl"))
+        assert [m["status"] for m in manifest].count("completed") == 39, manifest
+
+
+def fetched_again():
+    """From a server that still has them, lost images come back."""
+    with Farm() as f:
+        f.emulator()
+        f.redis()
+        worker = f.worker()
+        f.genfarm("submit", f.prompts(6), "--batch", "b")
+        f.genfarm("collect", "b", "-o", f.path("out"))
+        before = f.cli("KEYS", "*")
+        images = sorted(glob.glob(f.path("out", "b", "images", "*")))
+        os.unlink(images[3])
+        r = f.genfarm("collect", "b", "-o", f.path("out"), status=None)
+        there = os.path.exists(images[3])
+        assert (r.returncode, there) in ((0, True), (1, False)), (r.stderr, before)
+        assert there or "1 jobs completed, but their images" in r.stderr, r.stderr
+        assert worker.poll() is None
+
+
 def own_queue():
     """On a server that others share, the queue is the run's own unless one is named."""
     with Farm() as f:
@@ -167,4 +216,5 @@ def own_queue():
 
 
 farm.main([locked, locked_elsewhere, killed, options_first, complete, ended,
-           how_to_go_on, interrupted, own_queue])
+           how_to_go_on, interrupted, lost_images, lost_meanwhile, fetched_again,
+           own_queue])
