@@ -235,7 +235,8 @@ MUST_USE enum err queue_tell(struct queue *q, struct span batch, struct span non
 typedef void queue_renew_done(void *ctx, enum err e, const struct queue_renewed *r);
 // `limits`: the limit groups the worker sends to, for people to see: lines of the group,
 // what limits it (a dimension, "cooling", "probing", "blocked"; or nothing), the error code of
-// a block, and until when (ms), with tabs between them.
+// a block, and until when (ms), with tabs between them; and one of "storage", which is blocked
+// while images cannot be stored.
 MUST_USE enum err queue_renew(struct queue *q, struct span inc, int64_t lease_ms,
                               unsigned flight, struct span limits, queue_renew_done *done,
                               void *ctx);
@@ -285,11 +286,16 @@ struct queue_batch { // spans valid for the time of the callback
     // Budget 0: none. Reserved for calls under way; spent by those of unknown outcome, at
     // worst.
     int64_t budget_micro, reserved_micro, spent_micro;
+    // Who holds it back: "1" a person, "budget", "account"; and "ACCOUNT LIMIT" of what had no
+    // room when it was last looked at. Empty: nobody.
+    struct span paused_by, blocked_by;
     bool sealed, paused, cancelling;
 };
 typedef void queue_batch_done(void *ctx, enum err e, const struct queue_batch *b);
 MUST_USE enum err queue_status(struct queue *q, struct span batch, queue_batch_done *done,
                                void *ctx); // ERR_MISSING
+// value: 1 when the whole queue is paused.
+MUST_USE enum err queue_is_paused(struct queue *q, queue_done *done, void *ctx);
 // The newest `most` batches' names, newest first.
 typedef void queue_names_done(void *ctx, enum err e, const struct span *names, size_t n);
 MUST_USE enum err queue_list(struct queue *q, unsigned most, queue_names_done *done, void *ctx);

@@ -27,7 +27,8 @@ static const struct field {
     const char *name;
     size_t offset;
     // JOBS: how many; TOTAL: that, or -1; PRESENT: true when the field is there
-    enum { TEXT, NUMBER, JOBS, TOTAL, FLAG, PRESENT } kind;
+    // MAYBE: a text, empty when it is not there
+    enum { TEXT, MAYBE, NUMBER, JOBS, TOTAL, FLAG, PRESENT } kind;
 } fields[] = {
 #define F(name, kind, member)                            \
     {                                                    \
@@ -60,6 +61,8 @@ static const struct field {
     F("run", NUMBER, run),
     F("sealed", FLAG, sealed),
     F("paused", PRESENT, paused),
+    F("paused", MAYBE, paused_by),
+    F("blocked_by", MAYBE, blocked_by),
     F("cancel", PRESENT, cancelling),
 #undef F
 };
@@ -71,6 +74,7 @@ static enum err read_field(const redisReply *r, const struct field *f, struct qu
     int64_t v = 0;
     switch (f->kind) {
     case TEXT: return reply_str(r, at) ? OK : ERR_FORMAT;
+    case MAYBE: return reply_nil(r) || reply_str(r, at) ? OK : ERR_FORMAT;
     case PRESENT: *(bool *)at = !reply_nil(r); return OK;
     default: break;
     }
@@ -121,6 +125,26 @@ enum err queue_status(struct queue *q, struct span batch, queue_batch_done *done
     for (size_t i = 0; i < N_FIELDS; i++)
         args_str(a, fields[i].name);
     enum err e = call_command(q, queue_timeout(q), a, &c);
+    buf_free(&key);
+    return e;
+}
+
+static void read_number(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    int64_t value = 0;
+    if (e == OK && !reply_int(r, &value))
+        e = ERR_FORMAT;
+    c->done.value(c->ctx, e, value);
+}
+
+enum err queue_is_paused(struct queue *q, queue_done *done, void *ctx)
+{
+    struct buf key;
+    struct args *a = key_args(q, &key, "HEXISTS", "cfg", SPAN(""), 1, 0);
+    args_str(a, "paused");
+    enum err e =
+        call_command(q, queue_timeout(q), a,
+                     &(struct queue_call){.read = read_number, .done.value = done, .ctx = ctx});
     buf_free(&key);
     return e;
 }

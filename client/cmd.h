@@ -82,6 +82,7 @@ struct cmd {
     uint64_t workers, concurrency, columns, cell;
     // made of them
     struct catalogue *catalogue;
+    bool queue_paused;       // of status and list
     struct limited *limited; // of status; NULL: not looked yet
     struct job defaults;
     struct buf why;

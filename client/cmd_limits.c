@@ -216,6 +216,8 @@ static enum err show_used(struct limits *l, const struct limited *used)
     enum err e = OK;
     l->always = true;
     for (size_t i = 0; e == OK && (name = limited_name(used, i)); i++) {
+        if (!strchr(name, '/')) // "storage", which has no limits
+            continue;
         buf_clear(&l->group);
         buf_add_str(&l->group, name);
         e = show(l);

@@ -4,6 +4,7 @@
 
 #include "client/cmd.h"
 #include "client/limited.h"
+#include "client/waits.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/text.h"
@@ -31,6 +32,8 @@ static struct json_object *batch_json(const struct cmd *c, struct span name,
     clock_rfc3339(b->created_ms, time);
     json_put_str(o, "batch", name);
     json_put_cstr(o, "state", state_name(b));
+    json_put(o, "waits_for", waits_json(b));
+    json_put_bool(o, "queue_paused", c->queue_paused);
     json_put_str(o, "user", buf_span(&b->user));
     json_put_int(o, "total", b->total);
     json_put_int(o, "in", b->in);
@@ -53,6 +56,15 @@ static struct json_object *batch_json(const struct cmd *c, struct span name,
     return o;
 }
 
+static void print_why(const struct collect_batch *b)
+{
+    struct buf message = {.max = 2048};
+    const char *code = waits_for(b, &message);
+    if (code)
+        printf("  waits (%s): %s\n", code, buf_str(&message));
+    buf_free(&message);
+}
+
 static void print_batch(const struct cmd *c, struct span name, const struct collect_batch *b)
 {
     struct buf usd = {.max = 64};
@@ -64,6 +76,7 @@ static void print_batch(const struct cmd *c, struct span name, const struct coll
     printf("%-24.*s %-10s %7lld of %-7lld %6lld failed %6lld cancelled %10s\n", (int)name.len,
            name.ptr, state_name(b), (long long)b->completed, (long long)b->total,
            (long long)b->failed, (long long)b->cancelled, buf_str(&usd));
+    print_why(b);
     if (stalled(b))
         printf("  stalled: %lld of ? came in; submit it again to add the rest\n",
                (long long)b->in);
@@ -213,11 +226,25 @@ static void say_limits(const struct limited *l)
     buf_free(&text);
 }
 
+// Of a paused queue no batch moves, whatever its own state.
+static enum err look_paused(struct cmd *c, struct session *s)
+{
+    struct session_value v = {0};
+    enum err e = session_value(s, queue_is_paused(session_queue(s), session_on_value, &v), &v);
+    c->queue_paused = e == OK && v.value;
+    if (c->queue_paused && !c->json)
+        cmd_say(0, "queue %s is paused: nothing new is started before genfarm resume",
+                c->queue);
+    return e;
+}
+
 static enum err status(struct cmd *c, struct session *s)
 {
     struct collect_batch b = {0};
     struct workers_call workers = {.quiet = true};
-    enum err e = ask_workers(s, &workers);
+    enum err e = look_paused(c, s);
+    if (e == OK)
+        e = ask_workers(s, &workers);
     if (e == OK)
         e = (c->limited = limited_new(s, NULL, NULL)) ? limited_wait(c->limited) : ERR_NOMEM;
     if (c->words.n == 0 && e == OK) {
@@ -243,7 +270,8 @@ static enum err status(struct cmd *c, struct session *s)
 
 static enum err list(struct cmd *c, struct session *s)
 {
-    return print_batches(c, s, 1000);
+    enum err e = look_paused(c, s);
+    return e == OK ? print_batches(c, s, 1000) : e;
 }
 
 static enum err workers(struct cmd *c, struct session *s)

@@ -48,6 +48,7 @@ MUST_USE enum err collect_inputs(struct session *s, struct span batch, struct ou
 
 struct collect_batch { // what is asked before; strings are owned by collect_batch_free()
     struct buf options, user;
+    struct buf paused_by, blocked_by; // see queue.h
     int64_t total, in, open, completed, failed, cancelled, cost_micro;
     int64_t budget_micro, reserved_micro, spent_micro; // see queue.h
     int64_t calls, possible_double_bill; // calls: that went out, as far as it is known

@@ -23,6 +23,8 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
         return;
     *c->to = (struct collect_batch){.options = {.max = 1u << 20},
                                     .user = {.max = JOB_MAX_NAME},
+                                    .paused_by = {.max = 64},
+                                    .blocked_by = {.max = 512},
                                     .total = b->total >= 0 ? b->total : b->in,
                                     .in = b->in,
                                     .open = b->open,
@@ -43,6 +45,8 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
                                     .cancelling = b->cancelling};
     buf_add(&c->to->options, b->options);
     buf_add(&c->to->user, b->user);
+    buf_add(&c->to->paused_by, b->paused_by);
+    buf_add(&c->to->blocked_by, b->blocked_by);
 }
 
 enum err collect_status(struct session *s, struct span batch, struct collect_batch *b)
@@ -71,6 +75,8 @@ void collect_batch_free(struct collect_batch *b)
 {
     buf_free(&b->options);
     buf_free(&b->user);
+    buf_free(&b->paused_by);
+    buf_free(&b->blocked_by);
 }
 
 struct inputs_call {

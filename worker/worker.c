@@ -177,6 +177,7 @@ static void cannot_store(void *ctx)
 {
     struct worker *w = ctx;
     tasks_each(&w->tasks, task_drain);
+    lease_tell(w->lease);
 }
 
 static bool make_parts(struct worker *w, const struct worker_parts *p)

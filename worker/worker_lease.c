@@ -1,5 +1,6 @@
 // worker_lease.c - holding the lease, and what is done beside jobs: housekeeping, the inbox,
 // and comparing what the server holds for this worker with what it knows of.
+#include "broker/code.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
@@ -115,6 +116,8 @@ static void limits(void *ctx, struct buf *out)
 {
     struct worker *w = ctx;
     gates_say(w->gates, out);
+    buf_addf(out, "storage\t%s\t%s\t0\n", storage_closed(w->storage) ? "blocked" : "",
+             storage_closed(w->storage) ? code_name(CODE_STORAGE) : "");
 }
 
 const struct lease_hooks worker_lease_hooks = {.gained = gained,

@@ -1,5 +1,6 @@
 """What limits the farm now, as status, limits and the progress of a batch tell it."""
 import json
+import os
 import sys
 import time
 from datetime import datetime
@@ -111,6 +112,65 @@ def by_what_there_is():
         assert limited(f) is None
 
 
+def by_a_queue_that_is_paused():
+    with Farm() as f:
+        f.redis()
+        f.genfarm("submit", f.prompts(5), "--batch", "b")
+        for command in ("status", "list"):
+            shown = f.genfarm(command, "--json")
+            assert json.loads(shown.stdout)["queue_paused"] is False, shown
+            assert "is paused" not in f.genfarm(command).stderr
+        f.genfarm("pause")
+        for command in ("status", "list"):
+            shown = json.loads(f.genfarm(command, "--json").stdout)
+            assert (shown["queue_paused"], shown["state"]) == (True, "running"), shown
+            assert "queue default is paused" in f.genfarm(command).stderr
+        f.genfarm("resume")
+        assert "is paused" not in f.genfarm("status").stderr
+
+
+def by_money():
+    """A batch that its budget holds back, one that its user's does, and one that a person does."""
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"))
+        waits = lambda b: json.loads(f.genfarm("status", b, "--json").stdout)["waits_for"]
+        f.genfarm("submit", f.prompts(9), "--batch", "own", "--budget", "0.10")
+        farm.until(lambda: waits("own"), 60)
+        assert waits("own")["code"] == "budget" and "--budget" in waits("own")["message"]
+        assert "waits (budget): the budget has no room" in f.genfarm("status", "own").stdout
+        f.genfarm("pause")
+        f.genfarm("submit", f.prompts(9), "--batch", "ann", "--user", "ann")
+        f.genfarm("quota", "set", "user:ann", "images=3/day")
+        time.sleep(1.2)  # a limit holds for calls that begin a second after it was set
+        f.genfarm("resume")
+        farm.until(lambda: waits("ann"), 60)
+        assert waits("ann") == {"code": "quota_exhausted", "message":
+                                "user:ann has no room for one more call: images/day"}, waits("ann")
+        assert "waits (quota_exhausted): user:ann has no" in f.genfarm("list").stdout
+        f.genfarm("quota", "clear", "user:ann")
+        f.genfarm("watch", "ann")
+        assert waits("ann") is None
+        f.genfarm("submit", f.prompts(2), "--batch", "by-hand")
+        f.genfarm("pause", "by-hand")
+        assert waits("by-hand") is None
+
+
+def by_a_sink_that_takes_nothing():
+    with Farm() as f:
+        start(f)
+        f.genfarm("watch", "b")
+        os.rename(f.path("out"), f.path("away"))
+        open(f.path("out"), "w").close()
+        f.genfarm("submit", f.prompts(9), "--batch", "c")
+        limits = lambda: json.loads(f.genfarm("status", "c", "--json").stdout)["limited_by"]
+        farm.until(lambda: limits() == dict(reason="blocked", group="storage", code="storage"), 60)
+        assert "blocked (storage): storage" in f.genfarm("status").stderr
+        assert "storage" not in f.genfarm("limits").stdout
+
+
 if __name__ == "__main__":
     sys.exit(farm.main([by_a_dimension, by_refusals, by_a_bad_key, by_the_quota_of_a_day,
-                        where_another_project_goes_on, by_what_there_is]))
+                        where_another_project_goes_on, by_what_there_is,
+                        by_a_queue_that_is_paused, by_money, by_a_sink_that_takes_nothing]))

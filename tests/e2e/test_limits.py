@@ -214,6 +214,21 @@ def names_of_groups():
         assert f.cli("DBSIZE") == before
 
 
+def another_limit_stays():
+    """What a worker asks for is set where none is; where it is not heeded its log says so."""
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        f.genfarm("limits", "set", MODEL, "rpm=6000")
+        f.worker("--limit", "rpm=5", "--sink", "dir:" + f.path("out"))
+        f.genfarm("submit", f.prompts(20), "--batch", "b")
+        f.genfarm("watch", "b")
+        log = open(f.path("worker%d.log" % (len(f.children) - 1))).read()
+        assert log.count("another limit is in force") == 1, log
+        assert "rpm=6000" in f.genfarm("limits", MODEL).stdout
+        assert "set where none is" in f.genfarm("run", "--help").stdout
+
+
 def every_group_is_shown():
     """Those that workers tell of, of any project, without a limit, too; with what came of them."""
     with Farm() as f:
@@ -238,4 +253,4 @@ if __name__ == "__main__":
     sys.exit(farm.main([never_exceeded_and_full, strict, each_dimension_in_turn,
                         set_while_it_runs, the_provider_allows_less, one_refusal_stops_all_hosts,
                         a_second_user_is_served, a_waiting_worker_hears_of_a_change,
-                        names_of_groups, every_group_is_shown]))
+                        names_of_groups, another_limit_stays, every_group_is_shown]))

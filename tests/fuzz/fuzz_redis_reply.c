@@ -313,6 +313,7 @@ CALL(a_day, queue_usage(q, 1, on_spans, NULL))
 CALL(a_ledger, queue_calls(q, 1, 0, 9, on_ledger, NULL))
 CALL(all_workers, queue_workers(q, on_workers, NULL))
 CALL(all_ready, queue_ready_counts(q, on_claims, NULL))
+CALL(if_paused, queue_is_paused(q, on_value, NULL))
 CALL(all_keys, check_keys(q, 0, false, on_problems, NULL))
 CALL(all_tickets, check_tickets(q, CHECK_READY, B, 0, on_tickets, NULL))
 CALL(all_runs, check_runs(q, B, on_spans, NULL))
@@ -331,7 +332,7 @@ static enum err (*const calls[])(void) = {
     a_tick,      an_inbox,       a_status, a_list,       some_events,  some_inputs,
     some_states, a_cancel,       a_day,    a_ledger,     all_workers,  all_ready,
     all_keys,    all_tickets,    all_runs, all_letters,  a_record,     a_kept_one,
-    some_chunks, what_is_stored, a_grant,  an_operation, a_beginning};
+    some_chunks, what_is_stored, a_grant,  an_operation, a_beginning,  if_paused};
 
 // As a connection does: an answer may carry an error of the server.
 static void answer(unsigned which, const redisReply *reply)
