@@ -11,7 +11,7 @@
 #include "common/digest.h"
 
 #define MAX_LIMITS 16384 // bytes
-#define TELL_S     1.0  // until what has changed is told
+#define TELL_S     1.0   // until what has changed is told
 
 struct lease {
     struct ev_loop *loop;
