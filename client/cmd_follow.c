@@ -197,13 +197,23 @@ static enum err open_folder(struct follow *f, struct session *s, const struct co
     return e;
 }
 
-static void start_progress(struct follow *f)
+// Jobs that are open in the folder of a batch that has ended were lost there: all events are
+// asked for again.
+static uint64_t resume_after(const struct follow *f, const struct collect_batch *b)
 {
     if (!f->output)
+        return f->what->after;
+    struct output_counts n = output_counts(f->output);
+    if (b->done_ms > 0 && (int64_t)n.completed + n.failed + n.cancelled < b->total)
+        return 0;
+    return n.last_event > f->what->after ? n.last_event : f->what->after;
+}
+
+static void start_progress(struct follow *f, uint64_t after)
+{
+    if (!f->output || after == 0) // every event is told
         return;
     struct output_counts n = output_counts(f->output);
-    if (n.last_event == 0) // every event is told
-        return;
     progress_start_from(f->progress, n.completed, n.failed, n.cancelled, n.cost_micro);
 }
 
@@ -217,9 +227,7 @@ static int follow(struct follow *f, struct session *s, const struct collect_batc
                   struct collect_result *r)
 {
     struct cmd *c = f->cmd;
-    uint64_t after = f->what->after;
-    if (f->output && output_counts(f->output).last_event > after)
-        after = output_counts(f->output).last_event;
+    uint64_t after = resume_after(f, b);
     struct collect_options o = {.batch = f->what->batch,
                                 .after = after,
                                 .output = f->output,
@@ -231,7 +239,7 @@ static int follow(struct follow *f, struct session *s, const struct collect_batc
                                 .drained = f->what->drained ? is_drained : NULL,
                                 .ctx = f};
     int64_t began = clock_mono_ms();
-    start_progress(f);
+    start_progress(f, after);
     if (f->output && f->what->opened)
         f->what->opened(f->what->ctx, f->output);
     if (c->ordered && f->output && !c->json)

@@ -91,6 +91,14 @@ static enum err tell_holder(const struct folder_lock *l, const char *dir, const 
     return ERR_BUSY;
 }
 
+static void explain(enum err e, int cause, const char *dir, const char *batch, struct buf *why)
+{
+    struct buf place = {.max = 8192};
+    buf_addf(&place, "%s/%s", dir, batch);
+    file_explain(why, e, cause, buf_str(&place), "cannot be locked");
+    buf_free(&place);
+}
+
 static enum err take(struct folder_lock *l, int64_t wait_ms)
 {
     enum err e;
@@ -121,7 +129,7 @@ enum err folder_lock_take(const char *dir, const char *batch, const char *doing,
     if (e == ERR_BUSY)
         tell_holder(l, dir, batch, why);
     else if (l->path)
-        file_explain(why, e, errno, l->path, NULL);
+        explain(e, errno, dir, batch, why);
     folder_lock_free(l);
     return e;
 }
