@@ -22,7 +22,7 @@ const struct model *catalogue_find(const struct catalogue *c, struct span name);
 const struct model *catalogue_at(const struct catalogue *c, size_t i); // NULL: past the last
 struct span model_name(const struct model *m);
 struct span model_tier(const struct model *m, struct span name); // its limits; empty: none
-struct span model_retires(const struct model *m); // "2026-10-02", or empty
+struct span model_retires(const struct model *m);                // "2026-10-02", or empty
 // Whether the model can do what the job asks (size, aspect ratio). `why`: what it cannot.
 MUST_USE enum err model_check(const struct model *m, const struct job *j, struct buf *why);
 

@@ -503,5 +503,6 @@ static struct spool_place *place(struct provider *p)
     return &((struct gemini *)p)->spools;
 }
 
-const struct remote_ops gemini_remote_ops = {
-    place, request_row, upload, make, find, look, cancel, fetch, forget, pause_fetch, abort_call};
+const struct remote_ops gemini_remote_ops = {place,  request_row, upload,    make,
+                                             find,   look,        cancel,    fetch,
+                                             forget, pause_fetch, abort_call};

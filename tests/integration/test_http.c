@@ -201,8 +201,7 @@ static void client_free(struct call *c)
 static void begin(struct call *c, const char *url, struct span body, double timeout)
 {
     static const char *const headers[] = {"Content-Type: application/json", "Expect:", NULL};
-    struct http_request r = {
-        .url = url, .headers = headers, .body = body, .timeout = timeout};
+    struct http_request r = {.url = url, .headers = headers, .body = body, .timeout = timeout};
     struct http_hooks hooks = {.data = on_data, .done = on_done};
     c->done = false;
     c->times = 0;

@@ -25,7 +25,7 @@ static void what_limits_is_shown(void **state)
     assert_true(progress_limited(p, &g));
     line_has(p, "limited by rpm of default/m", true);
     assert_false(progress_limited(p, &g)); // the same
-    g.until_ms = INT64_C(4102444800000); // 2100
+    g.until_ms = INT64_C(4102444800000);   // 2100
     assert_false(progress_limited(p, &g)); // only longer
     line_has(p, " until ", true);
     g = (struct limited_group){.group = "a/m/flex", .reason = "daily quota", .code = ""};
