@@ -33,8 +33,7 @@ bool account_name_ok(struct span name)
     return n > 0 && job_name_ok((struct span){name.ptr + n, name.len - n});
 }
 
-// --- Asking
-// ------------------------------------------------------------------------------------
+// --- Asking ---------------------------------------------------------------------------------
 
 struct ask {
     void (*read)(const struct ask *a, enum err e, const redisReply *r);
@@ -88,8 +87,7 @@ static void read_value(const struct ask *a, enum err e, const redisReply *r)
     a->done.value(a->ctx, e, value);
 }
 
-// --- Calls
-// ---------------------------------------------------------------------------------------
+// --- Calls ----------------------------------------------------------------------------------
 
 // "" no limit, "-", or "usd/month ALLOWED USED UNTIL".
 static bool read_verdict(struct span s, struct account_verdict *v)
@@ -196,8 +194,7 @@ enum err account_leave(struct redis *r, double timeout, struct span inc, account
                 &(struct ask){.read = read_value, .done.value = done, .ctx = ctx});
 }
 
-// --- For people
-// ----------------------------------------------------------------------------------
+// --- For people -----------------------------------------------------------------------------
 
 #define NUMBERS 7 // of a period: calls, images, usd, unknown, and reserved of the first three
 

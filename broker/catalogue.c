@@ -35,8 +35,7 @@ struct catalogue {
     size_t n;
 };
 
-// --- Reading
-// -----------------------------------------------------------------------------------
+// --- Reading --------------------------------------------------------------------------------
 
 static enum err wrong(struct buf *why, size_t model, const char *what)
 {
@@ -266,8 +265,7 @@ void catalogue_free(struct catalogue *c)
     free(c);
 }
 
-// --- Looking
-// -----------------------------------------------------------------------------------
+// --- Looking --------------------------------------------------------------------------------
 
 struct span catalogue_default(const struct catalogue *c)
 {
@@ -339,8 +337,7 @@ enum err model_check(const struct model *m, const struct job *j, struct buf *why
     return OK;
 }
 
-// --- Money
-// -------------------------------------------------------------------------------------
+// --- Money ----------------------------------------------------------------------------------
 
 // A price in dollars for a million tokens is one in millionths of a dollar for each token.
 enum err model_cost(const struct model *m, enum job_lane lane, const struct model_usage *u,

@@ -71,8 +71,7 @@ bool event_terminal(enum event_type t)
     return t == EVENT_COMPLETED || t == EVENT_FAILED || t == EVENT_CANCELLED;
 }
 
-// --- Encoding
-// ----------------------------------------------------------------------------------
+// --- Encoding -------------------------------------------------------------------------------
 
 static void add_be(struct buf *out, uint64_t v, unsigned bytes)
 {
@@ -161,8 +160,7 @@ void event_encode(struct buf *out, const struct event *e)
             pack_member(&pk, e, &members[i]);
 }
 
-// --- Decoding
-// ----------------------------------------------------------------------------------
+// --- Decoding -------------------------------------------------------------------------------
 
 static uint64_t read_be(const char *p, unsigned bytes)
 {

@@ -106,8 +106,7 @@ enum err ledger_read(struct ledger_call *c, struct span entry)
     return m.left.len == 0 ? OK : ERR_FORMAT;
 }
 
-// --- Reading it from the queue
-// -------------------------------------------------------------------
+// --- Reading it from the queue --------------------------------------------------------------
 
 static void read_page(const struct queue_call *c, enum err e, const redisReply *r)
 {

@@ -185,8 +185,7 @@ enum err limit_refused(struct redis *r, double timeout, struct span group, int64
     return send(r, timeout, &a, 0, done, ctx);
 }
 
-// --- The provider's day
-// ------------------------------------------------------------------------
+// --- The provider's day ---------------------------------------------------------------------
 
 #define DAY 86400
 

@@ -44,8 +44,7 @@ static bool only(struct json_object *o, const char *const *names)
     return true;
 }
 
-// --- Keys
-// --------------------------------------------------------------------------------------
+// --- Keys -----------------------------------------------------------------------------------
 
 static enum err read_secret(struct reader *r, struct project_key *key, const char *file)
 {
@@ -99,8 +98,7 @@ static enum err read_keys(struct reader *r, struct json_object *o)
     return e;
 }
 
-// --- Limits
-// ------------------------------------------------------------------------------------
+// --- Limits ---------------------------------------------------------------------------------
 
 static enum err read_spec(struct reader *r, struct span text, struct buf *out)
 {
@@ -152,8 +150,7 @@ static enum err read_limits(struct reader *r, struct json_object *o)
     return OK;
 }
 
-// --- A project
-// ---------------------------------------------------------------------------------
+// --- A project ------------------------------------------------------------------------------
 
 static enum err read_name(struct reader *r, struct json_object *o)
 {
@@ -204,8 +201,7 @@ static enum err read_all(struct reader *r, struct json_object *document)
     return OK;
 }
 
-// --- The file
-// ----------------------------------------------------------------------------------
+// --- The file -------------------------------------------------------------------------------
 
 // Who may write it says whose money is spent.
 static enum err check_mode(const char *path, struct buf *why)

@@ -51,8 +51,7 @@ struct ticket ticket_read(const char in[static TICKET_SIZE]);
 
 typedef void queue_done(void *ctx, enum err e, int64_t value);
 
-// --- Producing
-// ---------------------------------------------------------------------------------
+// --- Producing ------------------------------------------------------------------------------
 
 struct batch_options {
     struct span batch, user; // names; user "default" when empty
@@ -86,8 +85,7 @@ void queue_route(struct buf *out, const struct job *j); // PRIORITY/LANE/MODEL
 MUST_USE enum err queue_seal(struct queue *q, struct span batch, uint32_t total,
                              queue_done *done, void *ctx);
 
-// --- Working
-// -----------------------------------------------------------------------------------
+// --- Working --------------------------------------------------------------------------------
 
 struct queue_fact { // of a worker, for people to see
     const char *name;
@@ -274,8 +272,7 @@ MUST_USE enum err queue_inbox_put(struct queue *q, struct span inc,
                                   const struct queue_item *item, struct span model,
                                   queue_done *done, void *ctx);
 
-// --- Watching and steering
-// ---------------------------------------------------------------------
+// --- Watching and steering ------------------------------------------------------------------
 
 struct queue_batch { // spans valid for the time of the callback
     struct span batch, user, nonce, options, digest;

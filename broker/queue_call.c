@@ -128,8 +128,7 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     return e;
 }
 
-// --- Scripts
-// -----------------------------------------------------------------------------------
+// --- Scripts --------------------------------------------------------------------------------
 
 #define SCRIPT_LIST(X)               \
     X(SCRIPT_CREATE, create)         \

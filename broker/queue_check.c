@@ -24,8 +24,7 @@ static size_t read_head(const redisReply *r, size_t n, uint64_t *next, enum err 
     return *e == OK ? reply_count(items) / n : 0;
 }
 
-// --- Problems
-// ----------------------------------------------------------------------------------
+// --- Problems -------------------------------------------------------------------------------
 
 static void read_problems(const struct queue_call *c, enum err e, const redisReply *r)
 {
@@ -79,8 +78,7 @@ enum err check_batch(struct queue *q, struct span batch, bool mend, check_proble
     return problems(q, "batch", mend, batch, done, ctx);
 }
 
-// --- Where jobs are
-// ----------------------------------------------------------------------------
+// --- Where jobs are -------------------------------------------------------------------------
 
 static void read_tickets(const struct queue_call *c, enum err e, const redisReply *r)
 {
@@ -118,8 +116,7 @@ enum err check_tickets(struct queue *q, enum check_place where, struct span name
         &(struct queue_call){.read = read_tickets, .done.tickets = done, .ctx = ctx});
 }
 
-// --- Names
-// -------------------------------------------------------------------------------------
+// --- Names ----------------------------------------------------------------------------------
 
 static enum err names(struct queue *q, const char *command, const char *kind, struct span rest,
                       bool range, queue_names_done *done, void *ctx)
@@ -155,8 +152,7 @@ enum err check_runs(struct queue *q, struct span batch, queue_names_done *done, 
     return names(q, "HGETALL", "rn:", batch, false, done, ctx);
 }
 
-// --- Mending
-// -----------------------------------------------------------------------------------
+// --- Mending --------------------------------------------------------------------------------
 
 static enum err mend(struct queue *q, struct args *a, queue_done *done, void *ctx)
 {

@@ -94,8 +94,7 @@ enum err queue_claim(struct queue *q, struct span inc, uint64_t seq, unsigned wa
         &(struct queue_call){.read = read_claims, .done.claims = done, .ctx = ctx});
 }
 
-// --- What is held
-// ------------------------------------------------------------------------------
+// --- What is held ---------------------------------------------------------------------------
 
 static void read_fields(const struct queue_call *c, enum err e, const redisReply *r)
 {

@@ -7,8 +7,7 @@
 #include "broker/queue_call.h"
 #include "common/mp.h"
 
-// --- One letter
-// --------------------------------------------------------------------------------
+// --- One letter -----------------------------------------------------------------------------
 
 static const struct member {
     const char *name;
@@ -98,8 +97,7 @@ void dead_read(struct span bytes, struct dead_letter *l)
         *l = bare;
 }
 
-// --- Looking
-// -----------------------------------------------------------------------------------
+// --- Looking --------------------------------------------------------------------------------
 
 static const struct reply_outcome codes[] = {{1, OK}};
 

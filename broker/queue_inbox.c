@@ -9,8 +9,7 @@
 #define KEEP     (7 * 24 * 3600) // seconds that a batch of the inbox is kept after its end
 #define MAX_DEAD (1u << 20)      // bytes that are kept of what can be no job
 
-// --- Taking
-// ------------------------------------------------------------------------------------
+// --- Taking ---------------------------------------------------------------------------------
 
 static enum err read_items(const redisReply *r, struct queue_item *items, size_t *n)
 {
@@ -54,8 +53,7 @@ enum err queue_inbox_take(struct queue *q, struct span inc, uint64_t seq, unsign
         &(struct queue_call){.read = read_taken, .done.inbox = done, .ctx = ctx});
 }
 
-// --- Placing
-// -----------------------------------------------------------------------------------
+// --- Placing --------------------------------------------------------------------------------
 
 struct end { // of a batch: {batch, seal: true, total: N}
     struct span batch;

@@ -20,8 +20,7 @@ static struct args *key_args(struct queue *q, struct buf *key, const char *comma
     return a;
 }
 
-// --- Batches
-// -----------------------------------------------------------------------------------
+// --- Batches --------------------------------------------------------------------------------
 
 static const struct field {
     const char *name;
@@ -199,8 +198,7 @@ enum err queue_usage(struct queue *q, int64_t day, queue_names_done *done, void 
     return e;
 }
 
-// --- Events, inputs, states
-// --------------------------------------------------------------------
+// --- Events, inputs, states -----------------------------------------------------------------
 
 // ["17-0", ["e", bytes]]
 static enum err read_event(const redisReply *r, struct queue_event *out)
@@ -320,8 +318,7 @@ enum err queue_states(struct queue *q, struct span batch, uint32_t first, size_t
     return e;
 }
 
-// --- Workers
-// -----------------------------------------------------------------------------------
+// --- Workers --------------------------------------------------------------------------------
 
 // [inc, lease's end, host, pid, concurrency, flight, version, sink, since, limits]; nil where
 // unknown

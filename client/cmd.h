@@ -118,8 +118,7 @@ void cmd_show_need(const struct cmd *c, const struct inputs *in);
 int cmd_check_budget(const struct cmd *c, const struct inputs *in);
 int cmd_check_accounts(struct cmd *c, struct session *s, const struct inputs *in);
 
-// --- cmd_follow.c
-// ------------------------------------------------------------------------------
+// --- cmd_follow.c ---------------------------------------------------------------------------
 
 struct cmd_follow { // {0} is a valid beginning
     struct span batch;

@@ -36,8 +36,7 @@ struct dead {
     size_t shown, poison, expired, malformed;
 };
 
-// --- Which
-// ---------------------------------------------------------------------------------------
+// --- Which ----------------------------------------------------------------------------------
 
 static bool named(struct dead *d, const struct dead_letter *l)
 {
@@ -58,8 +57,7 @@ static bool selected(struct dead *d, const struct dead_letter *l)
            (!c->code || d->codes.has[l->code]) && named(d, l);
 }
 
-// --- Showing
-// -------------------------------------------------------------------------------------
+// --- Showing --------------------------------------------------------------------------------
 
 static const char *message_of(const struct dead_letter *l)
 {
@@ -131,8 +129,7 @@ static void print_letter(const struct letter *letter)
     buf_free(&why);
 }
 
-// --- Gathering
-// -----------------------------------------------------------------------------------
+// --- Gathering ------------------------------------------------------------------------------
 
 static enum err note_job(struct dead *d, const struct dead_letter *l)
 {
@@ -247,8 +244,7 @@ static enum err check_found(struct dead *d)
     return OK;
 }
 
-// --- Acting
-// --------------------------------------------------------------------------------------
+// --- Acting ---------------------------------------------------------------------------------
 
 static int by_batch(const void *a, const void *b)
 {

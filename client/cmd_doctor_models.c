@@ -14,8 +14,7 @@
 #define AHEAD   (60 * 86400ll * 1000) // ms before its end that a model is warned of
 #define PUBLIC  "https://generativelanguage.googleapis.com"
 
-// --- The key
-// -------------------------------------------------------------------------------------
+// --- The key --------------------------------------------------------------------------------
 
 static bool check_key(struct doctor *d, struct buf *key)
 {
@@ -35,8 +34,7 @@ static bool check_key(struct doctor *d, struct buf *key)
     return e == OK;
 }
 
-// --- Models
-// --------------------------------------------------------------------------------------
+// --- Models ---------------------------------------------------------------------------------
 
 static void today(int64_t later_ms, char out[static CLOCK_RFC3339_SIZE])
 {

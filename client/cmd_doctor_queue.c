@@ -6,8 +6,7 @@
 
 #define TIMEOUT 5.0 // seconds
 
-// --- Workers, which are asked for by a script
-// ----------------------------------------------------
+// --- Workers, which are asked for by a script -----------------------------------------------
 
 struct workers {
     bool done;
@@ -61,8 +60,7 @@ static void check_workers(struct doctor *d, const struct workers *w)
             w->redis);
 }
 
-// --- Numbers, by single commands
-// -----------------------------------------------------------------
+// --- Numbers, by single commands ------------------------------------------------------------
 
 struct number {
     bool done;
@@ -125,8 +123,7 @@ static void check_waiting(struct doctor *d, const struct workers *w)
         doctor_say(d, DOCTOR_WARN, "queue", "is paused; genfarm resume lets it go on");
 }
 
-// --- Models in use
-// -------------------------------------------------------------------------------
+// --- Models in use --------------------------------------------------------------------------
 
 struct ready {
     struct doctor *doctor;

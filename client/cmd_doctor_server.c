@@ -55,8 +55,7 @@ static const char *string_at(const struct answer *a, size_t n)
     return at < a->text.len ? a->text.ptr + at : "";
 }
 
-// --- INFO and CONFIG
-// -----------------------------------------------------------------------------
+// --- INFO and CONFIG ------------------------------------------------------------------------
 
 // The value in a line "NAME:VALUE" of INFO; "" without one.
 static struct span field(const char *info, const char *name)
@@ -95,8 +94,7 @@ static const char *config(struct doctor *d, struct config *c, const char *name)
     return c->value;
 }
 
-// --- Checks
-// --------------------------------------------------------------------------------------
+// --- Checks ---------------------------------------------------------------------------------
 
 static void check_version(struct doctor *d)
 {

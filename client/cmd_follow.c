@@ -32,8 +32,7 @@ void cmd_show_usd(struct buf *out, int64_t micro)
              (long long)(micro / 100 % 10000));
 }
 
-// --- What is printed
-// -----------------------------------------------------------------------------
+// --- What is printed ------------------------------------------------------------------------
 
 static void print_progress(struct follow *f)
 {
@@ -121,8 +120,7 @@ static void on_idle(void *ctx)
         f->what->idle(f->what->ctx);
 }
 
-// --- The end
-// -------------------------------------------------------------------------------------
+// --- The end --------------------------------------------------------------------------------
 
 static void finish_folder(struct follow *f, const struct collect_batch *b,
                           struct collect_result *r, int *status)
@@ -179,8 +177,7 @@ static int status_of(const struct cmd *c, const struct collect_result *r, enum e
     return r->failed + r->cancelled > 0 ? EXIT_JOBS : EXIT_DONE;
 }
 
-// --- Following
-// -----------------------------------------------------------------------------------
+// --- Following ------------------------------------------------------------------------------
 
 static enum err open_folder(struct follow *f, struct session *s, const struct collect_batch *b)
 {
@@ -284,8 +281,7 @@ int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
     return status;
 }
 
-// --- watch and collect
-// -----------------------------------------------------------------------------
+// --- watch and collect ----------------------------------------------------------------------
 
 static bool read_after(struct cmd *c, uint64_t *after)
 {

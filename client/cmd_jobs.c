@@ -73,8 +73,7 @@ int cmd_defaults(struct cmd *c)
     return 0;
 }
 
-// --- Inputs
-// ------------------------------------------------------------------------------------
+// --- Inputs ---------------------------------------------------------------------------------
 
 // What the catalogue knows that a model cannot do is refused here, not by the provider.
 static bool model_fits(void *ctx, struct span map, struct buf *why)
@@ -240,8 +239,7 @@ int cmd_check_accounts(struct cmd *c, struct session *s, const struct inputs *in
     return status;
 }
 
-// --- Submitting
-// ----------------------------------------------------------------------------------
+// --- Submitting -----------------------------------------------------------------------------
 
 struct source {
     const struct cmd *cmd;

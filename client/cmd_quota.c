@@ -44,8 +44,7 @@ static void on_set(void *ctx, enum err e, int64_t value)
     q->err = e;
 }
 
-// --- Showing
-// -----------------------------------------------------------------------------------
+// --- Showing --------------------------------------------------------------------------------
 
 static void put_numbers(struct json_object *o, const char *name, const int64_t n[ACCOUNT_UNITS])
 {
@@ -116,8 +115,7 @@ static int show_all(struct quota *q)
     return e == OK ? EXIT_DONE : cmd_fail(q->cmd, e);
 }
 
-// --- Changing
-// ------------------------------------------------------------------------------------
+// --- Changing -------------------------------------------------------------------------------
 
 static int change(struct quota *q, const char *name, const char *text)
 {

@@ -200,8 +200,7 @@ static enum err start_farm(struct run *r)
     return e == OK ? farm_workers(r->farm, &c->why) : e;
 }
 
-// --- The run
-// -------------------------------------------------------------------------------------
+// --- The run --------------------------------------------------------------------------------
 
 static void look(void *ctx)
 {

@@ -85,8 +85,7 @@ static void print_batch(const struct cmd *c, struct span name, const struct coll
     buf_free(&usd);
 }
 
-// --- Lists
-// ---------------------------------------------------------------------------------------
+// --- Lists ----------------------------------------------------------------------------------
 
 struct names { // copies
     bool done;
@@ -208,8 +207,7 @@ static enum err ask_workers(struct session *s, struct workers_call *call)
     return e == OK ? call->err : e;
 }
 
-// --- Commands
-// ------------------------------------------------------------------------------------
+// --- Commands -------------------------------------------------------------------------------
 
 // What limits the farm now: each group that is limited, and where that is no one, what else.
 static void say_limits(const struct limited *l)

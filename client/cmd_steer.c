@@ -20,8 +20,7 @@ struct steer {
     uint8_t *codes;            // and how each job ended
 };
 
-// --- Finding jobs
-// --------------------------------------------------------------------------------
+// --- Finding jobs ---------------------------------------------------------------------------
 
 struct look { // at a chunk of the batch's inputs, or states
     bool done;
@@ -97,8 +96,7 @@ static bool has_ended(const struct steer *t)
     return t->batch.len && t->status.sealed && t->status.open == 0;
 }
 
-// --- Cancel
-// --------------------------------------------------------------------------------------
+// --- Cancel ---------------------------------------------------------------------------------
 
 static enum err cancel(struct steer *t)
 {
@@ -124,8 +122,7 @@ static enum err cancel(struct steer *t)
     return e;
 }
 
-// --- Retry
-// ---------------------------------------------------------------------------------------
+// --- Retry ----------------------------------------------------------------------------------
 
 static void on_states(void *ctx, enum err e, const uint8_t *states, size_t n)
 {
@@ -224,8 +221,7 @@ static enum err retry(struct steer *t)
     return e;
 }
 
-// --- Pause
-// ---------------------------------------------------------------------------------------
+// --- Pause ----------------------------------------------------------------------------------
 
 static enum err pause_on(struct steer *t, bool on)
 {

@@ -37,8 +37,7 @@ struct usage {
     enum err err;
 };
 
-// --- Adding up
-// ---------------------------------------------------------------------------------
+// --- Adding up ------------------------------------------------------------------------------
 
 static struct row *row_of(struct usage *u, struct span name)
 {
@@ -110,8 +109,7 @@ static enum err read_days(struct usage *u, struct session *s)
     return e;
 }
 
-// --- Showing
-// -----------------------------------------------------------------------------------
+// --- Showing --------------------------------------------------------------------------------
 
 static int by_name(const void *a, const void *b)
 {
@@ -180,8 +178,7 @@ static void print_all(struct usage *u)
         print_row(&sum);
 }
 
-// --- Which days
-// ----------------------------------------------------------------------------------
+// --- Which days -----------------------------------------------------------------------------
 
 static int read_day(const char *option, const char *text, int64_t *day)
 {

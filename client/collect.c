@@ -50,8 +50,7 @@ struct collector {
     struct buf *why;
 };
 
-// --- Events
-// ------------------------------------------------------------------------------------
+// --- Events ---------------------------------------------------------------------------------
 
 // Whether a batch has ended with this event. It has until jobs of it are opened again; what
 // late workers tell of their calls changes nothing, and who begins behind its end sees no more.
@@ -140,8 +139,7 @@ static void read_more(struct collector *c)
                                   on_events, c) == OK;
 }
 
-// --- Images
-// ------------------------------------------------------------------------------------
+// --- Images ---------------------------------------------------------------------------------
 
 static void explain_unsaved(struct collector *c, const struct event *e, enum err err)
 {
@@ -203,8 +201,7 @@ static void fetch_more(struct collector *c)
     }
 }
 
-// --- Telling
-// -------------------------------------------------------------------------------------
+// --- Telling --------------------------------------------------------------------------------
 
 static void take_done(struct collect_result *r, const struct event *e)
 {
@@ -267,8 +264,7 @@ static void tell_ready(struct collector *c)
     }
 }
 
-// --- The loop
-// ------------------------------------------------------------------------------------
+// --- The loop -------------------------------------------------------------------------------
 
 static void on_idle(struct ev_loop *loop, ev_timer *t, int revents)
 {

@@ -35,8 +35,7 @@ struct farm {
     bool draining;
 };
 
-// --- Workers
-// -------------------------------------------------------------------------------------
+// --- Workers --------------------------------------------------------------------------------
 
 // Beside our own program, else wherever PATH says.
 static void worker_path(char out[static CHILD_MAX_PATH])
@@ -208,8 +207,7 @@ bool farm_running(struct farm *f)
     return false;
 }
 
-// --- Beginning and end
-// -----------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 enum err farm_start(const struct farm_options *o, struct farm **out, struct buf *why)
 {

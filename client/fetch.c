@@ -26,8 +26,7 @@ struct fetch {
     struct output_image *file;
 };
 
-// --- A folder
-// ----------------------------------------------------------------------------------
+// --- A folder -------------------------------------------------------------------------------
 
 static enum err copy_bytes(FILE *from, struct output_image *to)
 {
@@ -87,8 +86,7 @@ static enum err copy_all(struct output *o, const struct event *e, struct span fo
     return err;
 }
 
-// --- Redis
-// ---------------------------------------------------------------------------------------
+// --- Redis ----------------------------------------------------------------------------------
 
 static void end(struct fetch *f, enum err e)
 {

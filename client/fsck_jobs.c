@@ -12,8 +12,7 @@
 #define LOOKS  5  // until nothing moves meanwhile
 #define SHOWN  20 // problems of one kind and batch
 
-// --- Reading
-// -----------------------------------------------------------------------------------
+// --- Reading --------------------------------------------------------------------------------
 
 struct status {
     struct fsck *fsck;
@@ -146,8 +145,7 @@ static enum err read_events(struct fsck_batch *b)
     return e;
 }
 
-// --- Comparing
-// ---------------------------------------------------------------------------------
+// --- Comparing ------------------------------------------------------------------------------
 
 static void compare_told(struct fsck_batch *b)
 {

@@ -13,8 +13,7 @@
 #define LOOKS 4
 #define SHOWN 20
 
-// --- One look
-// ----------------------------------------------------------------------------------
+// --- One look -------------------------------------------------------------------------------
 
 static void on_tickets(void *ctx, enum err e, uint64_t next, const struct check_ticket *t,
                        size_t n)
@@ -92,8 +91,7 @@ static uint32_t suspects(struct fsck_batch *b, unsigned looks)
     return n;
 }
 
-// --- Mending
-// -----------------------------------------------------------------------------------
+// --- Mending --------------------------------------------------------------------------------
 
 static void on_value(void *ctx, enum err e, int64_t value)
 {

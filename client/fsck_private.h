@@ -28,13 +28,11 @@ queue_names_done fsck_take_names; // ctx: a struct fsck_names
 // The name at *at, and moves on; NULL after the last.
 const char *fsck_next_name(const struct fsck_names *n, size_t *at);
 
-// --- fsck_jobs.c
-// ------------------------------------------------------------------------------
+// --- fsck_jobs.c ----------------------------------------------------------------------------
 
 MUST_USE enum err fsck_jobs(struct fsck *f, const char *batch);
 
-// --- fsck_places.c
-// ----------------------------------------------------------------------------
+// --- fsck_places.c --------------------------------------------------------------------------
 
 struct fsck_job {
     uint16_t run;

@@ -16,8 +16,7 @@ const char *letter_fate_name(enum letter_fate f)
     return names[f];
 }
 
-// --- Reading a page
-// ------------------------------------------------------------------------------
+// --- Reading a page -------------------------------------------------------------------------
 
 struct reading {
     struct letters *page;
@@ -63,8 +62,7 @@ static void on_page(void *ctx, enum err e, const struct dead_page *p)
     r->err = e == OK ? copy_page(r->page, p) : e;
 }
 
-// --- What has become of the jobs
-// -----------------------------------------------------------------
+// --- What has become of the jobs ------------------------------------------------------------
 
 struct asked { // about one letter's job, twice
     struct letter *letter;
@@ -150,8 +148,7 @@ void letters_free(struct letters *p)
     *p = (struct letters){0};
 }
 
-// --- Taking out
-// ----------------------------------------------------------------------------------
+// --- Taking out -----------------------------------------------------------------------------
 
 enum err letters_list_add(struct letters_list *l, const struct dead_letter *letter)
 {

@@ -65,8 +65,7 @@ static void take_word(char *out, size_t size, struct span s)
     out[n] = '\0';
 }
 
-// --- What was seen
-// -------------------------------------------------------------------------------
+// --- What was seen --------------------------------------------------------------------------
 
 // Model and lane, behind the project.
 static const char *what_of(const char *group)
@@ -119,8 +118,7 @@ static void answered(struct limited *l)
         l->told(l->ctx);
 }
 
-// --- The workers
-// ---------------------------------------------------------------------------------
+// --- The workers ----------------------------------------------------------------------------
 
 // Takes what is before the first `c`, or all.
 static struct span cut(struct span *left, char c)
@@ -227,8 +225,7 @@ enum err limited_wait(struct limited *l)
     return e == OK ? l->err : e;
 }
 
-// --- What is shown
-// -------------------------------------------------------------------------------
+// --- What is shown --------------------------------------------------------------------------
 
 const struct limited_group *limited_at(const struct limited *l, size_t i)
 {

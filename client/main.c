@@ -95,8 +95,7 @@ enum err cmd_connect(struct cmd *c, const char *url, const char *queue, struct s
     return session_open(&o, out, &c->why);
 }
 
-// --- Signals
-// -----------------------------------------------------------------------------------
+// --- Signals --------------------------------------------------------------------------------
 
 static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 {
@@ -119,8 +118,7 @@ void cmd_catch_signals(struct session *s)
     }
 }
 
-// --- Commands
-// ----------------------------------------------------------------------------------
+// --- Commands -------------------------------------------------------------------------------
 
 static void help(FILE *out)
 {

@@ -111,8 +111,7 @@ static void spawn(struct private_redis *r)
     r->since = clock_mono_ms();
 }
 
-// --- A file that ends in the middle
-// --------------------------------------------------------------
+// --- A file that ends in the middle ---------------------------------------------------------
 
 // Whether the start that just ended was refused for it.
 static bool was_cut(const struct private_redis *r)
@@ -139,8 +138,7 @@ static void mend(struct private_redis *r)
         child_end(pid, 0);
 }
 
-// --- Starting it
-// ---------------------------------------------------------------------------------
+// --- Starting it ----------------------------------------------------------------------------
 
 static enum err cannot_run(const struct private_redis *r, const char *what, struct buf *why)
 {
@@ -233,8 +231,7 @@ bool private_redis_no_room(const struct private_redis *r)
     return r->no_room;
 }
 
-// --- Its end
-// -------------------------------------------------------------------------------------
+// --- Its end --------------------------------------------------------------------------------
 
 static void end(struct private_redis *r, int with)
 {

@@ -55,8 +55,7 @@ static void value_over(struct json_gate *g)
     g->state = g->depth == 0 ? DONE : AFTER;
 }
 
-// --- Strings
-// -------------------------------------------------------------------------------------
+// --- Strings --------------------------------------------------------------------------------
 
 static void add_to_key(struct json_gate *g, const char *bytes, size_t n)
 {
@@ -275,8 +274,7 @@ static enum err string_run(struct json_gate *g, const char *bytes, size_t n, siz
     return string_bytes(g, bytes, i, bytes, i);
 }
 
-// --- Values
-// ----------------------------------------------------------------------------------------
+// --- Values ---------------------------------------------------------------------------------
 
 static enum err open_level(struct json_gate *g, bool object)
 {

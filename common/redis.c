@@ -22,8 +22,7 @@ static void on_state(void *ctx, bool up, enum err why)
         r->options.on_state(r->options.ctx, up, why);
 }
 
-// --- Sentinel
-// ----------------------------------------------------------------------------------
+// --- Sentinel -------------------------------------------------------------------------------
 
 static void on_find(void *ctx)
 {
@@ -56,8 +55,7 @@ static bool make_sentinel(struct redis *r, struct ev_loop *loop)
     return r->sentinel;
 }
 
-// --- Beginning and end
-// -------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 static bool make(struct redis *r, struct ev_loop *loop)
 {
@@ -103,8 +101,7 @@ void redis_free(struct redis *r)
     free(r);
 }
 
-// --- What it is like, and requests
-// ---------------------------------------------------------------
+// --- What it is like, and requests ----------------------------------------------------------
 
 void redis_home(struct redis *r, struct span key)
 {

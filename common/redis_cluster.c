@@ -24,8 +24,7 @@ static void destroy(void *of)
     free(c);
 }
 
-// --- Whether we are ready
-// ------------------------------------------------------------------------
+// --- Whether we are ready -------------------------------------------------------------------
 
 struct redis_node *cluster_home(const struct redis_cluster *c)
 {
@@ -76,8 +75,7 @@ static void on_node(void *ctx, struct redis_node *n, bool up, enum err why)
     cluster_leave(c);
 }
 
-// --- What is due
-// -------------------------------------------------------------------------------
+// --- What is due ----------------------------------------------------------------------------
 
 static void sooner(double *next, double at)
 {
@@ -127,8 +125,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     cluster_leave(c);
 }
 
-// --- Beginning and end
-// -------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 static bool make_parts(struct redis_cluster *c)
 {
@@ -178,8 +175,7 @@ void redis_cluster_free(struct redis_cluster *c)
     life_leave(&c->life);
 }
 
-// --- The interface
-// -----------------------------------------------------------------------------
+// --- The interface --------------------------------------------------------------------------
 
 void redis_cluster_home(struct redis_cluster *c, struct span key)
 {

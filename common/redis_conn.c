@@ -60,8 +60,7 @@ static void destroy(void *of)
     free(c);
 }
 
-// --- Losing the connection
-// ---------------------------------------------------------------------
+// --- Losing the connection ------------------------------------------------------------------
 
 static void lost(struct redis_conn *c)
 {
@@ -111,8 +110,7 @@ static void on_broken(void *ctx, enum err e, const char *what)
     redis_conn_fail(ctx, e, what);
 }
 
-// --- Requests
-// ----------------------------------------------------------------------------------
+// --- Requests -------------------------------------------------------------------------------
 
 // Ends a command that was added to the stream, which held `before` bytes until then.
 static enum err said(struct redis_conn *c, size_t before, double timeout, redis_done *done,
@@ -172,8 +170,7 @@ static void on_reply(void *ctx, const redisReply *reply)
         redis_conn_fail(c, ERR_BUSY, "the server is no primary any more");
 }
 
-// --- Connecting
-// --------------------------------------------------------------------------------
+// --- Connecting -----------------------------------------------------------------------------
 
 static void on_connected(void *ctx)
 {
@@ -257,8 +254,7 @@ void redis_conn_unfound(struct redis_conn *c, enum err e, const char *why)
         redis_conn_fail(c, e, why);
 }
 
-// --- Beginning and end
-// -------------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 static void init(struct redis_conn *c)
 {
@@ -302,8 +298,7 @@ void redis_conn_free(struct redis_conn *c)
     life_leave(&c->life);
 }
 
-// --- What it is like
-// ---------------------------------------------------------------------------
+// --- What it is like ------------------------------------------------------------------------
 
 bool redis_conn_ready(const struct redis_conn *c)
 {
@@ -330,8 +325,7 @@ bool redis_conn_poll(const struct redis_conn *c, struct pollfd *out)
     return redis_stream_poll(&c->stream, out);
 }
 
-// --- Greeting
-// ----------------------------------------------------------------------------------
+// --- Greeting -------------------------------------------------------------------------------
 
 const struct redis_conn_options *redis_conn_options(const struct redis_conn *c)
 {

@@ -133,8 +133,7 @@ size_t redis_nodes_poll(const struct redis_nodes *all, size_t max, struct pollfd
     return found;
 }
 
-// --- One of them
-// -------------------------------------------------------------------------------
+// --- One of them ----------------------------------------------------------------------------
 
 void redis_node_hold(struct redis_node *n)
 {

@@ -54,8 +54,7 @@ static void tell_found(struct redis_sentinel *s, const struct redis_host *primar
     s->options.found(s->options.ctx, primary);
 }
 
-// --- Other sentinels
-// ---------------------------------------------------------------------------
+// --- Other sentinels ------------------------------------------------------------------------
 
 // A field of a flat list: name, value, name, value...
 static struct span field(const redisReply *list, const char *name)
@@ -100,8 +99,7 @@ static void listen_to(struct redis_sentinel *s)
         (void)!redis_conn_call(c, TIMEOUT, on_subscribed, s, 2, changes);
 }
 
-// --- The primary
-// -------------------------------------------------------------------------------
+// --- The primary ----------------------------------------------------------------------------
 
 // [host, port], or nil
 static enum err on_answer(void *ctx, const redisReply *reply, const struct redis_host *from,

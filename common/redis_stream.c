@@ -32,8 +32,7 @@ static void watch(struct redis_stream *s, bool write)
         ev_io_stop(s->loop, &s->writable);
 }
 
-// --- Writing
-// -----------------------------------------------------------------------------------
+// --- Writing --------------------------------------------------------------------------------
 
 static void write_out(struct redis_stream *s)
 {
@@ -77,8 +76,7 @@ void redis_stream_said(struct redis_stream *s)
         ev_prepare_start(s->loop, &s->flush);
 }
 
-// --- Reading
-// -----------------------------------------------------------------------------------
+// --- Reading --------------------------------------------------------------------------------
 
 // Takes replies out of the reader while there are whole ones.
 static void take_replies(struct redis_stream *s)
@@ -120,8 +118,7 @@ static void read_some(struct redis_stream *s)
     take_replies(s);
 }
 
-// --- Connecting
-// --------------------------------------------------------------------------------
+// --- Connecting -----------------------------------------------------------------------------
 
 static void go_on_connecting(struct redis_stream *s)
 {

@@ -64,8 +64,7 @@ static int64_t ms(double seconds)
     return (int64_t)(seconds * 1000);
 }
 
-// --- Operations that are held
-// ------------------------------------------------------------------
+// --- Operations that are held ---------------------------------------------------------------
 
 static void hold(struct batcher *b, const struct operation *o, int64_t asked_us)
 {
@@ -115,8 +114,7 @@ bool batcher_empty(const struct batcher *b)
     return b->n_ops == 0 && !b->taking && !b->begin.asking;
 }
 
-// --- Taking over
-// -------------------------------------------------------------------------------
+// --- Taking over ----------------------------------------------------------------------------
 
 static void on_taken(void *ctx, enum err e, const struct operation *o)
 {
@@ -147,8 +145,7 @@ static void take(struct batcher *b)
                                ms(b->options.seconds), n, projects, on_taken, b) == OK;
 }
 
-// --- Beginning one
-// -----------------------------------------------------------------------------
+// --- Beginning one --------------------------------------------------------------------------
 
 static void send_begin(struct batcher *b);
 static void name_all(struct batcher *b, bool named);
@@ -288,8 +285,7 @@ static void begin(struct batcher *b)
     b->begin.n = lot.n;
 }
 
-// --- What is gathered
-// --------------------------------------------------------------------------
+// --- What is gathered -----------------------------------------------------------------------
 
 bool batcher_wants(struct span lane_model)
 {
@@ -344,8 +340,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
     b->options.turn(b->options.ctx);
 }
 
-// --- Beginning and end
-// -------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 void batcher_connected(struct batcher *b)
 {

@@ -34,8 +34,7 @@ void held_free(struct held *h)
     free(h);
 }
 
-// --- Cancelled
-// ---------------------------------------------------------------------------------
+// --- Cancelled ------------------------------------------------------------------------------
 
 static void on_open(void *ctx, enum err e, struct span marks)
 {
@@ -70,8 +69,7 @@ void held_cancelled(struct held *h, const struct span *batches, size_t n)
                                h) == OK;
 }
 
-// --- Strays
-// ------------------------------------------------------------------------------------
+// --- Strays ---------------------------------------------------------------------------------
 
 static void on_back(void *ctx, enum err e, int64_t n)
 {

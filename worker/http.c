@@ -106,8 +106,7 @@ static void reap(struct http *h)
         }
 }
 
-// --- Events
-// ------------------------------------------------------------------------------------
+// --- Events ---------------------------------------------------------------------------------
 
 static void on_io(struct ev_loop *loop, ev_io *w, int revents)
 {
@@ -166,8 +165,7 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *o
     return 0;
 }
 
-// --- One call
-// ------------------------------------------------------------------------------------
+// --- One call -------------------------------------------------------------------------------
 
 static size_t read_file(struct http_call *c, char *to, size_t room)
 {
@@ -336,8 +334,7 @@ bool http_sent(const struct http_call *c)
     return c->sent;
 }
 
-// --- Beginning and end
-// -----------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 struct http *http_new(struct ev_loop *loop, const struct http_options *o)
 {

@@ -87,8 +87,7 @@ static void lost(struct inbox *i)
         lease_was_lost(i->lease);
 }
 
-// --- Placing
-// -----------------------------------------------------------------------------------
+// --- Placing --------------------------------------------------------------------------------
 
 static void placed_some(struct inbox *i);
 
@@ -148,8 +147,7 @@ static void put_all(struct inbox *i)
         placed_some(i);
 }
 
-// --- Taking
-// ------------------------------------------------------------------------------------
+// --- Taking ---------------------------------------------------------------------------------
 
 static enum err keep(struct inbox *i, const struct queue_item *items, size_t n)
 {
@@ -201,8 +199,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
         put_all(i);
 }
 
-// --- The interface
-// -----------------------------------------------------------------------------
+// --- The interface --------------------------------------------------------------------------
 
 struct inbox *inbox_new(struct ev_loop *loop, struct queue *q, struct lease *l,
                         const struct catalogue *c, void (*idle)(void *ctx), void *ctx)

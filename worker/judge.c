@@ -52,8 +52,7 @@ static bool by_reason(struct provider_result *r, struct span name)
     return false;
 }
 
-// --- An answer with status 200
-// -----------------------------------------------------------------
+// --- An answer with status 200 --------------------------------------------------------------
 
 static bool is_array(struct json_object *o)
 {

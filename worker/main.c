@@ -93,8 +93,7 @@ static struct sink *make_sink(void *ctx, struct ev_loop *loop, void *queue)
                        : sink_redis_new(loop, queue, s->max_stored, (int64_t)s->keep);
 }
 
-// --- Beginning
-// -----------------------------------------------------------------------------------
+// --- Beginning ------------------------------------------------------------------------------
 
 static enum err make_folders(const struct settings *s, struct buf *why)
 {
@@ -218,8 +217,7 @@ static enum err begin(struct program *p, struct buf *why)
     return e;
 }
 
-// --- End
-// -----------------------------------------------------------------------------------------
+// --- End ------------------------------------------------------------------------------------
 
 static int status_of(const struct program *p)
 {

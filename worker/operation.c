@@ -69,8 +69,7 @@ static bool stops_here(struct op *o)
     return o->lost || o->leaving;
 }
 
-// --- Writing down
-// ------------------------------------------------------------------------------
+// --- Writing down ---------------------------------------------------------------------------
 
 static void on_noted(void *ctx, enum err e, int64_t now_ms)
 {
@@ -118,8 +117,7 @@ static void take_name(char *to, struct span from)
     snprintf(to, REMOTE_NAME, "%.*s", (int)from.len, from.len ? from.ptr : "");
 }
 
-// --- The end of its rows
-// -----------------------------------------------------------------------
+// --- The end of its rows --------------------------------------------------------------------
 
 static void each_waiting(struct op *o, void (*act)(struct op *o, struct task *t))
 {
@@ -203,8 +201,7 @@ static void refused(struct op *o, const struct remote_reply *r)
     settle_rest(o, answer_with_verdict);
 }
 
-// --- Answers
-// -----------------------------------------------------------------------------------
+// --- Answers --------------------------------------------------------------------------------
 
 static unsigned in_hand(const struct op *o)
 {
@@ -300,8 +297,7 @@ static void fetch(struct op *o)
         op_after(o, pause_of(o), fetch);
 }
 
-// --- Waiting for its end
-// -----------------------------------------------------------------------
+// --- Waiting for its end --------------------------------------------------------------------
 
 static void look(struct op *o);
 static void cancel(struct op *o);
@@ -403,8 +399,7 @@ static void cancel(struct op *o)
     }
 }
 
-// --- Making it
-// ---------------------------------------------------------------------------------
+// --- Making it ------------------------------------------------------------------------------
 
 static void make(struct op *o);
 static void find(struct op *o);
@@ -568,8 +563,7 @@ static void build(struct op *o)
     op_after(o, 5., build);
 }
 
-// --- Where it stands when it comes here
-// ------------------------------------------------------
+// --- Where it stands when it comes here -----------------------------------------------------
 
 static double first_due(const struct op *o)
 {

@@ -38,8 +38,7 @@ static void stop_call(struct op *o)
     o->paused = false;
 }
 
-// --- Ending, leaving
-// ---------------------------------------------------------------------------
+// --- Ending, leaving ------------------------------------------------------------------------
 
 static void forget_files(struct op *o)
 {
@@ -133,8 +132,7 @@ void op_look_if_done(struct op *o)
     }
 }
 
-// --- Tasks
-// -------------------------------------------------------------------------------------
+// --- Tasks ----------------------------------------------------------------------------------
 
 static void nothing(void *ctx, struct task *t)
 {
@@ -148,8 +146,7 @@ static void task_gone_here(void *ctx, struct task *t)
     op_look_if_done(o);
 }
 
-// --- The lease
-// ---------------------------------------------------------------------------------
+// --- The lease ------------------------------------------------------------------------------
 
 static void gained(void *ctx)
 {
@@ -186,8 +183,7 @@ static unsigned flight(void *ctx)
     return tasks_count(&o->tasks);
 }
 
-// --- Its jobs
-// ----------------------------------------------------------------------------------
+// --- Its jobs -------------------------------------------------------------------------------
 
 static void load(struct op *o);
 
@@ -232,8 +228,7 @@ static void load(struct op *o)
         op_after(o, 0.5, load);
 }
 
-// --- Beginning and end
-// -------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 static bool copy(char *to, size_t size, struct span from)
 {

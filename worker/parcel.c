@@ -128,8 +128,7 @@ unsigned parcel_images(const struct parcel *p)
     return p->n;
 }
 
-// --- Checking
-// ----------------------------------------------------------------------------------
+// --- Checking -------------------------------------------------------------------------------
 
 static enum err check_one(struct parcel *p, unsigned i)
 {
@@ -167,8 +166,7 @@ void parcel_check(struct parcel *p, struct pool *pool, enum image_check how,
     pool_add(pool, &p->task);
 }
 
-// --- Storing
-// -------------------------------------------------------------------------------------
+// --- Storing --------------------------------------------------------------------------------
 
 static struct event_image describe(struct parcel *p, unsigned i)
 {

@@ -36,8 +36,7 @@ static void call_free(struct provider_call *c)
     free(c);
 }
 
-// --- What comes back
-// ---------------------------------------------------------------------------
+// --- What comes back ------------------------------------------------------------------------
 
 static enum err on_data(void *ctx, long status, const char *bytes, size_t n)
 {
@@ -174,8 +173,7 @@ static void on_done(void *ctx, const struct http_end *end)
     call_free(c);
 }
 
-// --- What is sent
-// --------------------------------------------------------------------------------
+// --- What is sent ---------------------------------------------------------------------------
 
 void gemini_key_header(const struct gemini_words *w, struct buf *out)
 {
@@ -240,8 +238,7 @@ static bool cancel(struct provider *p, struct provider_call *c)
     return sent;
 }
 
-// --- Beginning and end
-// -----------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 static void gemini_free(struct provider *p)
 {

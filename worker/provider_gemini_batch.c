@@ -36,8 +36,7 @@ struct remote_call {
     void *ctx;
 };
 
-// --- One call
-// ----------------------------------------------------------------------------------
+// --- One call -------------------------------------------------------------------------------
 
 static void call_free(struct remote_call *c)
 {
@@ -204,8 +203,7 @@ static bool name_ok(struct span s, const char *kind)
     return true;
 }
 
-// --- Files
-// -------------------------------------------------------------------------------------
+// --- Files ----------------------------------------------------------------------------------
 
 static void uploaded(struct remote_call *c, struct json_object *doc, struct remote_reply *r)
 {
@@ -280,8 +278,7 @@ static void forget(struct provider *p, struct keyring *k, struct span file)
         return;
 }
 
-// --- Batches
-// -----------------------------------------------------------------------------------
+// --- Batches --------------------------------------------------------------------------------
 
 static enum remote_state state_of(struct span name)
 {
@@ -388,8 +385,7 @@ static enum err cancel(struct provider *p, struct keyring *k, struct span name,
     return about(p, k, NULL, name, ":cancel", done, ctx, out);
 }
 
-// --- Finding
-// -----------------------------------------------------------------------------------
+// --- Finding --------------------------------------------------------------------------------
 
 // Tokens are taken as they are, if nothing in them needs to be escaped.
 static bool token_ok(struct span s)
@@ -454,8 +450,7 @@ static enum err find(struct provider *p, struct keyring *k, struct span title,
     return e;
 }
 
-// --- Answers
-// -----------------------------------------------------------------------------------
+// --- Answers --------------------------------------------------------------------------------
 
 static void on_row(void *ctx, struct span key, struct provider_result *r)
 {

@@ -83,8 +83,7 @@ static struct purse_call *call_of(struct pump_item *item)
     return (struct purse_call *)((char *)item - offsetof(struct purse_call, item));
 }
 
-// --- Accounts
-// ------------------------------------------------------------------------------------
+// --- Accounts -------------------------------------------------------------------------------
 
 static struct account *find(struct purse *p, const char *kind, struct span name)
 {
@@ -120,8 +119,7 @@ static size_t place(struct purse *p, struct account *a)
     return p->n_names++;
 }
 
-// --- Asking
-// --------------------------------------------------------------------------------------
+// --- Asking ---------------------------------------------------------------------------------
 
 static void on_reserved(void *ctx, enum err e, struct span marks,
                         const struct account_verdict *v)
@@ -217,8 +215,7 @@ struct purse_call *purse_enter(struct purse *p, struct span user, struct span pr
     return c;
 }
 
-// --- Telling
-// -------------------------------------------------------------------------------------
+// --- Telling --------------------------------------------------------------------------------
 
 static void look_idle(struct purse *p)
 {
@@ -374,8 +371,7 @@ void purse_correct(struct purse *p, struct span user, struct span project, int64
     correct(p, find(p, "project", project), &by);
 }
 
-// --- Beginning and end
-// ---------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 static void on_kept(void *ctx, enum err e, int64_t ended)
 {

@@ -52,8 +52,7 @@ unsigned route_room(struct route *r, unsigned want)
     return room;
 }
 
-// --- Which project
-// -------------------------------------------------------------------------------
+// --- Which project --------------------------------------------------------------------------
 
 static unsigned weight(const struct gate *g)
 {
@@ -161,8 +160,7 @@ void route_balance(struct gate *to)
     }
 }
 
-// --- Being closed
-// ------------------------------------------------------------------------------
+// --- Being closed ---------------------------------------------------------------------------
 
 bool route_blocked(const struct route *r)
 {
@@ -196,8 +194,7 @@ int64_t route_closed_until_ms(const struct route *r)
     return left > 0 ? clock_wall_ms() + left / 1000 : 0;
 }
 
-// --- Who was told
-// ------------------------------------------------------------------------------
+// --- Who was told ---------------------------------------------------------------------------
 
 static size_t find_told(const struct route *r, struct span batch)
 {

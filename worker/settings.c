@@ -104,8 +104,7 @@ void settings_help(FILE *out)
           out);
 }
 
-// --- Projects and keys
-// ---------------------------------------------------------------------------
+// --- Projects and keys ----------------------------------------------------------------------
 
 static enum err read_key(const struct settings *s, struct buf *key, struct buf *why)
 {
@@ -170,8 +169,7 @@ static enum err read_projects(struct settings *s, struct buf *why)
     return e;
 }
 
-// --- The rest
-// ------------------------------------------------------------------------------------
+// --- The rest -------------------------------------------------------------------------------
 
 static enum err choose(const char *value, const char *option, const char *const *names,
                        const char *said, int *out, struct buf *why)

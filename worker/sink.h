@@ -70,8 +70,7 @@ struct sink *sink_dir_new(struct pool *pool, const char *path);
 struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, uint64_t max_stored,
                             int64_t keep_s);
 
-// --- The record
-// ----------------------------------------------------------------------------------
+// --- The record -----------------------------------------------------------------------------
 
 struct record {          // spans borrowed
     struct span nonce;   // of the batch, 16 bytes

@@ -354,8 +354,7 @@ static void lookup_work(struct pool_task *t)
         j->err = settle_images(j);
 }
 
-// --- The vtable
-// --------------------------------------------------------------------------------
+// --- The vtable -----------------------------------------------------------------------------
 
 static void job_free(struct job *j)
 {

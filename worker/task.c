@@ -17,8 +17,7 @@
 #define CALL_4K_S      600.0
 #define BUDGET_WAIT_MS 1000 // until it is asked again whether the budget has room
 
-// --- Coming into being
-// -------------------------------------------------------------------------
+// --- Coming into being ----------------------------------------------------------------------
 
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents);
 static void on_open(struct gate_pass *p, int64_t slot_us);
@@ -141,8 +140,7 @@ void task_timer(struct task *t, double seconds)
     ev_timer_start(t->host->loop, &t->timer);
 }
 
-// --- Before the call
-// -----------------------------------------------------------------------------
+// --- Before the call ------------------------------------------------------------------------
 
 void task_want_slot(struct task *t)
 {
@@ -291,8 +289,7 @@ void task_marked(struct task *t, char mark)
     }
 }
 
-// --- Waiting
-// ---------------------------------------------------------------------------------------
+// --- Waiting --------------------------------------------------------------------------------
 
 static void next_try(struct task *t)
 {

@@ -108,8 +108,7 @@ void task_share_missing(struct task *t); // the image that was promised is not t
 bool task_leads(const struct task *t);   // others wait for our call
 struct span task_shared_of(const struct task *t); // empty: the images in hand are our own
 
-// --- task_ledger.c: what the ledger says of calls
-// ----------------------------------------------
+// --- task_ledger.c: what the ledger says of calls -------------------------------------------
 
 // A call has ended so; kept for task_enter().
 void task_made(struct task *t, const struct provider_result *r);
@@ -119,8 +118,7 @@ void task_enter(struct task *t); // fills say.detail, where say.figures tell of 
 void task_enter_found(struct task *t, const struct record *r, const struct event *e,
                       struct buf *out);
 
-// --- task_purse.c: what its user and its project may use
-// ---------------------------------------
+// --- task_purse.c: what its user and its project may use ------------------------------------
 
 struct purse_took;
 void task_enter_purse(struct task *t); // task_mark() follows, or a settle
@@ -131,8 +129,7 @@ void task_gather_purse(struct task *t);
 // A row of an operation has its answer: what it took, where that was reckoned today.
 void task_correct_purse(struct task *t, const struct purse_took *took);
 
-// --- task_report.c: calls that no settle counts
-// ---------------------------------------------
+// --- task_report.c: calls that no settle counts ---------------------------------------------
 
 // The settle of our own call was refused, or may have been: the call is counted apart, then the
 // task ends. `number`: of the settle that may have counted it; 0: none.
@@ -144,8 +141,7 @@ bool task_costs(const struct queue_figures *f); // anything, that is to be count
 void task_report_again(struct task *t);
 void task_report_free(struct task *t);
 
-// --- task_result.c: what becomes of an answer
-// --------------------------------------------------
+// --- task_result.c: what becomes of an answer -----------------------------------------------
 
 void task_result(void *ctx, struct provider_result *r); // provider_done
 void task_found(struct task *t, struct span record);    // it was stored before
@@ -157,8 +153,7 @@ void task_store(struct task *t);
 int64_t task_worst(const struct task *t); // what its call may cost, millionths of USD
 struct limit_units task_estimate(const struct task *t); // what its call will take
 
-// --- task.c
-// --------------------------------------------------------------------------------------
+// --- task.c ---------------------------------------------------------------------------------
 
 void task_mark(struct task *t);                 // it may be sent: is marked so
 void task_park(struct task *t, double seconds); // its group is closed for so long

@@ -98,8 +98,7 @@ void task_close_purse(struct task *t, const struct purse_took *took)
     purse_end(t->host->purse, c, took);
 }
 
-// --- Operations
-// ----------------------------------------------------------------------------------
+// --- Operations -----------------------------------------------------------------------------
 
 static void told_gathered(void *ctx, enum purse_answer a, const struct purse_refusal *why)
 {

@@ -70,8 +70,7 @@ void task_failed_as(struct task *t, const struct event *of, struct span whose)
     task_say(t, QUEUE_FAILED, 0);
 }
 
-// --- Money
-// -------------------------------------------------------------------------------------
+// --- Money ----------------------------------------------------------------------------------
 
 static int64_t cost_of(const struct task *t, const struct provider_result *r)
 {
@@ -124,8 +123,7 @@ static void count_usage(struct task *t, const struct provider_result *r, int64_t
     t->say.figures.output_tokens += u32(r->output_tokens);
 }
 
-// --- Trying again
-// ------------------------------------------------------------------------------
+// --- Trying again ---------------------------------------------------------------------------
 
 // Short waits stay here, without holding a slot; long ones go back to the queue.
 static void wait_or_return(struct task *t, double seconds)
@@ -269,8 +267,7 @@ static void no_image(struct task *t, const struct provider_result *r)
         task_failed(t, r->code, r->reason, r->message, r->retry != RETRY_NO);
 }
 
-// --- Images
-// --------------------------------------------------------------------------------------
+// --- Images ---------------------------------------------------------------------------------
 
 static void completed(struct task *t)
 {
@@ -439,8 +436,7 @@ void task_result(void *ctx, struct provider_result *r)
         no_image(t, r);
 }
 
-// --- Found
-// -----------------------------------------------------------------------------------------
+// --- Found ----------------------------------------------------------------------------------
 
 // What an earlier delivery stored but could not settle.
 void task_found(struct task *t, struct span record)

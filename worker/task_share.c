@@ -80,8 +80,7 @@ void task_begin(struct task *t)
     }
 }
 
-// --- What another one stored
-// -------------------------------------------------------------------
+// --- What another one stored ----------------------------------------------------------------
 
 // Its image is not to be had: the leader makes the call, another asks who does.
 void task_share_missing(struct task *t)
@@ -172,8 +171,7 @@ static void refused(struct task *t)
     task_failed_as(t, &e, buf_span(&s->of));
 }
 
-// --- Asking
-// ------------------------------------------------------------------------------------
+// --- Asking ---------------------------------------------------------------------------------
 
 static struct task *task_of_ask(struct pump_item *item)
 {

@@ -49,8 +49,7 @@ static void limit_differs(void *ctx, struct span group, struct span spec)
              (int)group.len, group.ptr, (int)spec.len, spec.ptr);
 }
 
-// --- Tasks
-// -----------------------------------------------------------------------------------------
+// --- Tasks ----------------------------------------------------------------------------------
 
 static void task_ready(void *ctx, struct task *t)
 {
@@ -86,8 +85,7 @@ static void inbox_done(void *ctx)
     worker_turn(ctx, 0);
 }
 
-// --- Connections
-// -----------------------------------------------------------------------------------
+// --- Connections ----------------------------------------------------------------------------
 
 static void batches_turn(void *ctx)
 {
@@ -151,8 +149,7 @@ static bool connect_both(struct worker *w)
     return w->queue && w->wait_queue;
 }
 
-// --- Beginning and end
-// -------------------------------------------------------------------------------
+// --- Beginning and end ----------------------------------------------------------------------
 
 static void describe(struct worker *w, const struct provider *provider)
 {

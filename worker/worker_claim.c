@@ -13,8 +13,7 @@
 
 static void schedule(struct worker *w);
 
-// --- What is ready
-// -------------------------------------------------------------------------------
+// --- What is ready --------------------------------------------------------------------------
 
 void worker_forget_ready(struct worker *w)
 {
@@ -42,8 +41,7 @@ void worker_learn_time(struct worker *w, int64_t server_ms)
     w->host.server_offset_ms = server_ms - clock_wall_ms();
 }
 
-// --- Claiming
-// ------------------------------------------------------------------------------------
+// --- Claiming -------------------------------------------------------------------------------
 
 void worker_turn(struct worker *w, double after)
 {

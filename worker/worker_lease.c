@@ -6,8 +6,7 @@
 #include "common/log.h"
 #include "worker/worker_private.h"
 
-// --- The lease
-// -------------------------------------------------------------------------------------
+// --- The lease ------------------------------------------------------------------------------
 
 static void gained(void *ctx)
 {
@@ -65,8 +64,7 @@ static unsigned flight(void *ctx)
     return tasks_in_flight(&w->tasks);
 }
 
-// --- Housekeeping
-// ----------------------------------------------------------------------------------
+// --- Housekeeping ---------------------------------------------------------------------------
 
 void worker_note(struct worker *w, enum worker_chore what, enum err e)
 {

@@ -61,8 +61,7 @@ struct worker {
     enum err chores[WORKER_CHORES]; // how each ended last, as far as it was said
 };
 
-// --- worker_claim.c: what is claimed, and when
-// ------------------------------------------------
+// --- worker_claim.c: what is claimed, and when ----------------------------------------------
 
 void worker_learn_ready(struct worker *w, const struct queue_ready *ready, size_t n);
 void worker_forget_ready(struct worker *w);
@@ -71,8 +70,7 @@ void worker_ask(struct worker *w);                  // what is ready, claiming n
 void worker_turn(struct worker *w, double seconds); // looks what may be claimed, then
 extern void worker_on_turn(struct ev_loop *loop, ev_timer *t, int revents);
 
-// --- worker_lease.c: holding the lease, and what is done beside jobs
-// --------------------------
+// --- worker_lease.c: holding the lease, and what is done beside jobs ------------------------
 
 extern const struct lease_hooks worker_lease_hooks; // ctx is left out
 extern void worker_on_tick(struct ev_loop *loop, ev_timer *t, int revents);
@@ -81,8 +79,7 @@ void worker_tick(struct worker *w, double seconds); // keeps house, then
 // goes on.
 void worker_note(struct worker *w, enum worker_chore what, enum err e);
 
-// --- worker.c
-// ---------------------------------------------------------------------------------
+// --- worker.c -------------------------------------------------------------------------------
 
 void worker_leave_if_empty(struct worker *w);
 #endif

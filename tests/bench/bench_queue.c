@@ -53,8 +53,7 @@ static void payload(struct bench *b)
     job_encode(&b->map, &j);
 }
 
-// --- One worker: limiter, claim, sent, settle, again
-// -------------------------------------------
+// --- One worker: limiter, claim, sent, settle, again ----------------------------------------
 
 static void on_settled(void *ctx, enum err e, struct span marks)
 {
@@ -140,8 +139,7 @@ static void ask(struct bench *b)
     bench_stop(limit_ask(session_redis(b->session), 5., &l, on_grant, b), "limit");
 }
 
-// --- Redis's own time
-// ----------------------------------------------------------------------------
+// --- Redis's own time -----------------------------------------------------------------------
 
 int main(int argc, char *argv[])
 {

@@ -78,8 +78,7 @@ enum err batches_faults(struct batch_faults *f, const struct opt_strs *given, st
     return OK;
 }
 
-// --- Coming and going
-// --------------------------------------------------------------------------
+// --- Coming and going -----------------------------------------------------------------------
 
 struct batches *batches_new(const struct batches_desk *d)
 {
@@ -172,8 +171,7 @@ void batches_look(struct batches *b, int64_t now_us)
     look(b, one, now_us);
 }
 
-// --- What is told
-// ------------------------------------------------------------------------------
+// --- What is told ---------------------------------------------------------------------------
 
 static void put_time(struct json_object *o, const char *name, int64_t ms)
 {
@@ -253,8 +251,7 @@ static struct json_object *operation(const struct batch *one)
     return o;
 }
 
-// --- What is asked
-// -----------------------------------------------------------------------------
+// --- What is asked --------------------------------------------------------------------------
 
 static unsigned under_way(const struct batches *b)
 {

@@ -42,8 +42,7 @@ static const char *query(const struct call *c, const char *name)
     return v ? v : "";
 }
 
-// --- Files
-// -------------------------------------------------------------------------------------
+// --- Files ----------------------------------------------------------------------------------
 
 static struct json_object *describe(const struct file *f)
 {
@@ -145,8 +144,7 @@ static void download(struct call *c, struct span name)
     }
 }
 
-// --- Batches
-// -----------------------------------------------------------------------------------
+// --- Batches --------------------------------------------------------------------------------
 
 // {"batch": {"displayName", "inputConfig": {"fileName"}}}
 static void make(struct call *c, const struct model *m, struct json_object *doc)
@@ -222,8 +220,7 @@ static void batch(struct call *c, struct span name)
     }
 }
 
-// --- Which
-// -------------------------------------------------------------------------------------
+// --- Which ----------------------------------------------------------------------------------
 
 static bool below(const char *path, const char *root, struct span *rest)
 {

@@ -55,8 +55,7 @@ void __wrap_redis_home(struct redis *r, struct span key)
     (void)r, (void)key;
 }
 
-// --- Who is told: every byte of it can be read
-// ------------------------------------------------
+// --- Who is told: every byte of it can be read ----------------------------------------------
 
 static void touch(struct span s)
 {
