@@ -236,6 +236,13 @@ static void a_day_has_so_many(void **state)
     ask_ok(f, &r, &g);
     assert_int_equal(g.n, 3);
     assert_string_equal(g.reason, "rpd");
+    set(f, "rpd=5"); // of which three went out already
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 2);
+    assert_string_equal(g.reason, "rpd");
+    set(f, "rpd=3");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 0);
     int64_t end = limit_day_end(g.server_us);
     assert_in_range(g.server_us + g.wait_us, end - 1000, end + 1000);
     redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l ends:rpd 1"); // it passes
