@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "client/patience.h"
+
 #define TIMEOUT 5.0
 
 struct reading {
@@ -27,9 +29,14 @@ static void on_shown(void *ctx, enum err e, const struct account_state *s)
 enum err quota_read(struct session *s, struct span name, struct account_state *out,
                     struct buf *limits)
 {
-    struct reading r = {.out = out, .limits = limits};
-    enum err e = account_show(session_redis(s), TIMEOUT, name, on_shown, &r);
-    return session_finish(s, e, &r.done, &r.err);
+    struct patience p = {.session = s};
+    for (;;) {
+        struct reading r = {.out = out, .limits = limits};
+        enum err e = account_show(session_redis(s), TIMEOUT, name, on_shown, &r);
+        e = session_finish(s, e, &r.done, &r.err);
+        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
+            return e;
+    }
 }
 
 static void add_amount(struct buf *out, unsigned unit, int64_t n)

@@ -155,7 +155,12 @@ local function trim_ledger()
   end
   if late > 0 and not failed(redis.pcall('LLEN', P .. 'late')) then return log_late(late) end
   if not oldest or not (oldest < last or sum > tonumber(ARGV[3])) then return 0 end
-  local gone = redis.pcall('LPOP', P .. 'lg:' .. int(oldest), 500)
+  local key, most = P .. 'lg:' .. int(oldest), 500
+  local have = redis.pcall('LLEN', key)
+  if oldest >= last and not failed(have) then -- no more than are too many, by their mean
+    most = math.max(1, math.min(most, math.ceil((sum - tonumber(ARGV[3])) * have / math.max(1, size))))
+  end
+  local gone = redis.pcall('LPOP', key, most)
   if not gone or failed(gone) then -- there is nothing more
     call('HDEL', P .. 'lg', int(oldest))
     return 1
