@@ -244,7 +244,13 @@ static void the_oldest_go(void **state)
     assert_int_equal(p->n, 3);
     assert_int_equal(p->first, 4);
     free(p);
-    queue_keep_ledger(f->queue, 100);
+    queue_keep_ledger(f->queue, 100); // room for one, and no more than needed goes
+    farm_tick_all(f);
+    p = read_from(f, 0, MOST);
+    assert_int_equal(p->n, 1);
+    assert_int_equal(p->first, 9);
+    free(p);
+    queue_keep_ledger(f->queue, 10);
     farm_tick_all(f);
     queue_keep_ledger(f->queue, LEDGER_BYTES);
     p = read_from(f, 0, MOST);
