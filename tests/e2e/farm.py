@@ -86,7 +86,8 @@ class Farm:
         mend(self.dir)
         p = self.start("redis-server", "--port", "0", "--unixsocket", self.socket, "--dir",
                        self.dir, "--save", "", *options, stdout=subprocess.DEVNULL)
-        until(lambda: self.cli("PING")[:4] in ("PONG", "NOAU"))
+        # It may have tens of megabytes to load, on a machine with much else to do.
+        until(lambda: self.cli("PING")[:4] in ("PONG", "NOAU"), 300)
         self.env["GENFARM_REDIS_URL"] = "unix://" + self.socket
         return p
 
