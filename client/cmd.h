@@ -70,7 +70,8 @@ struct cmd {
     uint64_t count;
     double keep;
     // CMD_OUTPUT, CMD_FARM, CMD_WATCH, CMD_SHEET
-    const char *output, *resume, *limit, *key_file, *projects_file, *base_url, *verify, *after;
+    const char *output, *resume, *limit, *key_file, *projects_file, *base_url, *gemini_ca,
+        *verify, *after;
     bool ordered, json, no_sheet, repair;
     // CMD_SUBMIT
     uint32_t was_in; // jobs that the batch had before; set by cmd_submit_inputs()

@@ -106,7 +106,8 @@ static enum asked ask(struct doctor *d, const struct asking *a, struct span name
     const struct model *m = catalogue_find(d->cmd->catalogue, name);
     snprintf(what, sizeof what, "%.*s", (int)name.len, name.ptr);
     enum asked next = NO_USE;
-    enum err e = gemini_ask(a->base, a->key, m ? model_name(m) : name, TIMEOUT, &said);
+    enum err e = gemini_ask(a->base, d->cmd->gemini_ca, a->key, m ? model_name(m) : name,
+                            TIMEOUT, &said);
     if (e == OK)
         next = judge(d, what, a, &said);
     else

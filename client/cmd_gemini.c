@@ -74,8 +74,8 @@ static enum err perform(CURL *easy, const char *url, struct curl_slist *headers,
     return code == CURLE_OK ? OK : end_of(code);
 }
 
-enum err gemini_ask(const char *base_url, struct span key, struct span model, double timeout,
-                    struct gemini_said *out)
+enum err gemini_ask(const char *base_url, const char *ca_file, struct span key,
+                    struct span model, double timeout, struct gemini_said *out)
 {
     struct buf url = {.max = 4096}, header = {.max = 8192};
     *out = (struct gemini_said){.why = {.max = 4096}};
@@ -87,6 +87,8 @@ enum err gemini_ask(const char *base_url, struct span key, struct span model, do
     CURL *easy = curl_easy_init();
     struct curl_slist *headers = header.err ? NULL : curl_slist_append(NULL, buf_str(&header));
     enum err e = !easy || !headers || url.err ? ERR_NOMEM : OK;
+    if (e == OK && ca_file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
     if (e == OK)
         e = perform(easy, buf_str(&url), headers, timeout, out);
     text_redact(&out->why, key);

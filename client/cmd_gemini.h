@@ -14,8 +14,9 @@ struct gemini_said {
     struct buf why;     // owned: what the answer says, when the status is not 200
 };
 // OK: an answer came, whatever its status. ERR_NET, ERR_TIMEOUT, ERR_FORMAT: `why` says what
-// was wrong. Nothing of the key is ever in `why`.
-MUST_USE enum err gemini_ask(const char *base_url, struct span key, struct span model,
-                             double timeout, struct gemini_said *out);
+// was wrong. Nothing of the key is ever in `why`. `ca_file`: certificates to trust; NULL: the
+// system's.
+MUST_USE enum err gemini_ask(const char *base_url, const char *ca_file, struct span key,
+                             struct span model, double timeout, struct gemini_said *out);
 void gemini_said_free(struct gemini_said *s);
 #endif

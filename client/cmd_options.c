@@ -60,7 +60,8 @@ static void job_options(struct builder *b, struct cmd *c)
          "standard, flex (cheaper, slower), priority, or batch (half the price, within a day)"},
         {"max-attempts", "N", "calls that may fail before a job does (5)"},
         {"timeout", "SECONDS", "for one call (180; 600 at 4K)"},
-        {"deadline", "SECONDS", "for a job in all, from its submission (none)"},
+        {"deadline", "SECONDS",
+         "for a job in all, from its submission; a call under way ends then, too (none)"},
         {"batch-deadline", "TIME",
          "of lane batch: after so long what is missing goes standard (never)"},
     };
@@ -119,7 +120,9 @@ static void provider_options(struct builder *b, struct cmd *c)
          "several projects, each with its keys, limits and weight (see genfarm-worker(1))", 0,
          0},
         {"gemini-base-url", 0, OPT_STR, &c->base_url, "URL", NULL, "GOOGLE_GEMINI_BASE_URL",
-         "the Gemini endpoint", 0, 0});
+         "the Gemini endpoint", 0, 0},
+        {"gemini-ca", 0, OPT_STR, &c->gemini_ca, "FILE", NULL, NULL,
+         "certificates to trust there (the system's)", 0, 0});
 }
 
 static void doctor_options(struct builder *b, struct cmd *c)

@@ -165,6 +165,8 @@ static struct farm_options farm_options_of(const struct run *r)
                                  .key_file = c->key_file,
                                  .projects = c->projects_file,
                                  .base_url = c->base_url,
+                                 .gemini_ca = c->gemini_ca,
+                                 .redis_ca = c->ca_file,
                                  .catalogue = c->catalogue_path,
                                  .verify = c->verify};
 }

@@ -71,7 +71,8 @@ static void make_arguments(struct arguments *a, const struct farm_options *o)
         {"--concurrency", concurrency},  {"--limit", o->limit},
         {"--api-key-file", o->key_file}, {"--projects", o->projects},
         {"--catalogue", o->catalogue},   {"--gemini-base-url", o->base_url},
-        {"--verify", o->verify}};
+        {"--verify", o->verify},         {"--gemini-ca", o->gemini_ca},
+        {"--redis-ca", o->redis_ca}};
     *a = (struct arguments){{strdup("genfarm-worker")}, 1};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         add_argument(a, all[i][0], all[i][1]);

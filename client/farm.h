@@ -19,7 +19,7 @@ struct farm_options {
     int lock;         // descriptor that a server of its own inherits; below 3: none
     unsigned workers;
     uint64_t concurrency;
-    const char *limit, *key_file, *projects, *base_url, *catalogue,
+    const char *redis_ca, *limit, *key_file, *projects, *base_url, *gemini_ca, *catalogue,
         *verify; // NULL: the worker's defaults
 };
 // Whether a worker could run with these: nothing is made, and no server asked. ERR_FORMAT: it

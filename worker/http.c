@@ -34,6 +34,7 @@ struct http_call {
     int fd;
     uint64_t at, size; // of the file: sent, and in all
     bool sent;
+    bool withheld; // may_send() said no
     enum err data_err;
     int64_t began_us;
     char why[CURL_ERROR_SIZE];
@@ -59,6 +60,8 @@ static const struct {
 
 static enum err end_err(const struct http_call *c, CURLcode code)
 {
+    if (c->withheld)
+        return ERR_LOST;
     if (code == CURLE_WRITE_ERROR && c->data_err != OK)
         return c->data_err;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
@@ -167,6 +170,20 @@ static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *o
 
 // --- One call -------------------------------------------------------------------------------
 
+static bool may_send(struct http_call *c)
+{
+    if (!c->withheld && c->hooks.may_send && !c->hooks.may_send(c->ctx))
+        c->withheld = true;
+    return !c->withheld;
+}
+
+// The connection is there, and nothing of the request has left.
+static int on_connected(void *ctx, char *to, char *from, int to_port, int from_port)
+{
+    (void)to, (void)from, (void)to_port, (void)from_port;
+    return may_send(ctx) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
 static size_t read_file(struct http_call *c, char *to, size_t room)
 {
     uint64_t left = c->size - c->at;
@@ -180,6 +197,8 @@ static size_t read_file(struct http_call *c, char *to, size_t room)
 static size_t on_read(char *to, size_t size, size_t n, void *ctx)
 {
     struct http_call *c = ctx;
+    if (!may_send(c))
+        return CURL_READFUNC_ABORT;
     if (c->from_file) {
         c->sent = true;
         return read_file(c, to, size * n);
@@ -266,6 +285,8 @@ static void set_options(struct http_call *c, const struct http_request *r)
     curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     set_body(c, r);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, on_connected);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, c);
     if (c->hooks.header) {
         curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
         curl_easy_setopt(e, CURLOPT_HEADERDATA, c);

@@ -5,6 +5,10 @@
 // it comes from a read callback whose seek fails; whether that was ever asked for bytes tells
 // whether the server can have had the request (measured with 7.88.1).
 //
+// Between the start of a call and its first byte lie the name, the connection and its TLS, many
+// seconds when they are slow: whoever must not send after a while is asked right before the
+// request leaves, and again before each part of its body.
+//
 // HTTP/1.1, for a cut or stalled connection then costs one call and not all of them.
 #ifndef WORKER_HTTP_H
 #define WORKER_HTTP_H
@@ -31,7 +35,8 @@ void http_free(struct http *h);                      // no call may be left; NUL
 
 struct http_end {       // how a call ended, borrowed for the time of the callback
     enum err err;       // OK: the answer is whole, whatever its status. ERR_TIMEOUT, ERR_NET,
-                        // ERR_FORMAT (a bad URL), or what `data` had returned
+                        // ERR_FORMAT (a bad URL), ERR_LOST (`may_send` said no), or what
+                        // `data` had returned
     long status;        // 0: none came
     bool sent;          // bytes of the body were handed to the connection
     double retry_after; // seconds of the header, 0: none
@@ -44,6 +49,8 @@ struct http_hooks {
     enum err (*data)(void *ctx, long status, const char *bytes, size_t n);
     void (*done)(void *ctx, const struct http_end *end); // once, never from inside http_post()
     void (*header)(void *ctx, struct span name, struct span value); // of the answer; or NULL
+    // Whether bytes that have not left may leave; false ends the call. NULL: they may.
+    bool (*may_send)(void *ctx);
 };
 struct http_request {
     const char *url;

@@ -208,7 +208,7 @@ static enum err begin(struct program *p, struct buf *why)
         e = make_folders(s, why);
     if (e != OK)
         return e;
-    struct gemini_options g = {s->base_url, s->spool, NULL, (unsigned)s->concurrency};
+    struct gemini_options g = {s->base_url, s->spool, s->gemini_ca, (unsigned)s->concurrency};
     p->pool = pool_new(p->loop, pool_cores(MAX_THREADS), 0);
     p->provider = provider_gemini_new(p->loop, &g);
     e = p->pool && p->provider && make_keyrings(p) ? make_workers(p) : ERR_NOMEM;

@@ -474,15 +474,21 @@ static void on_made(void *ctx, const struct remote_reply *r)
         o->taken_over = false; // once
 }
 
+static bool may_make(void *ctx)
+{
+    const struct op *o = ctx;
+    return lease_holds(o->lease);
+}
+
 // A worker that cannot renew makes nothing.
 static void make(struct op *o)
 {
-    if (!lease_holds(o->lease)) {
+    if (!may_make(o)) {
         op_after(o, 0.5, make);
         return;
     }
     if (remote(o)->make(o->host.provider, o->keys, span_of(o->model), span_of(o->title),
-                        span_of(o->file), on_made, o, &o->call) == OK) {
+                        span_of(o->file), may_make, on_made, o, &o->call) == OK) {
         o->making = true;
     } else {
         o->call = NULL;

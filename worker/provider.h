@@ -38,6 +38,7 @@ struct provider_result { // borrowed for the time of the callback
     bool sent;           // a byte of the request had left
     bool bad_key;        // the key is at fault, and not the project
     bool unknown;        // sent, and the answer did not end: it may have been billed
+    bool withheld;       // may_send() said no, and nothing had left: no try was made
     enum provider_retry retry;
     unsigned retry_limit;
     double delay_floor;           // seconds the provider asked for; 0: none
@@ -54,12 +55,15 @@ struct provider_result { // borrowed for the time of the callback
 
 // Once per start that returned OK, never from inside it.
 typedef void provider_done(void *ctx, struct provider_result *r);
+// Asked right before bytes leave. False: none leave any more, and the call ends.
+typedef bool provider_may_send(void *ctx);
 
 struct provider_ops {
     // `keys`: of the project that the call goes through. `timeout`: seconds for the whole call.
     enum err (*start)(struct provider *p, const struct job *job, struct keyring *keys,
-                      double timeout, provider_done *done, void *ctx,
-                      struct provider_call **out);
+                      double timeout, provider_may_send *may_send, provider_done *done,
+                      void *ctx, struct provider_call **out);
+    bool (*sent)(const struct provider_call *c); // a byte of it has left
     // No callback follows. True: a byte of it had left, so that it may be billed.
     bool (*cancel)(struct provider *p, struct provider_call *c);
     void (*free)(struct provider *p);

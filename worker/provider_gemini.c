@@ -24,6 +24,7 @@ struct provider_call {
     struct answer *answer;
     struct buf body;
     struct gemini_words words;
+    provider_may_send *may_send;
     provider_done *done;
     void *ctx;
 };
@@ -68,7 +69,8 @@ static void broken(struct provider_result *r, const struct http_end *end)
     r->code = end->err == ERR_TIMEOUT ? CODE_TIMEOUT : CODE_NETWORK;
     r->retry = RETRY_YES;
     r->unknown = end->sent;
-    r->message = span_of(end->why);
+    r->withheld = end->err == ERR_LOST && !end->sent;
+    r->message = end->err == ERR_LOST ? span_of(err_text(end->err)) : span_of(end->why);
 }
 
 // What the answer holds cannot be read; or this host has no room for it.
@@ -105,7 +107,7 @@ static void refused(struct gemini_words *w, struct provider_result *r,
 void gemini_failed(struct gemini_words *w, struct provider_result *r,
                    const struct http_end *end, struct json_object **doc)
 {
-    if (end->err == ERR_NET || end->err == ERR_TIMEOUT)
+    if (end->err == ERR_NET || end->err == ERR_TIMEOUT || end->err == ERR_LOST)
         broken(r, end);
     else if (end->err != OK)
         gemini_unreadable(r, end->err);
@@ -175,6 +177,12 @@ static void on_done(void *ctx, const struct http_end *end)
 
 // --- What is sent ---------------------------------------------------------------------------
 
+static bool may_send(void *ctx)
+{
+    const struct provider_call *c = ctx;
+    return c->may_send(c->ctx);
+}
+
 void gemini_key_header(const struct gemini_words *w, struct buf *out)
 {
     struct span key = keyring_secret(w->keys, w->key);
@@ -188,7 +196,7 @@ static enum err post(struct provider_call *c, const struct job *job, double time
     gemini_key_header(&c->words, &header);
     const char *const headers[] = {buf_str(&header), "Content-Type: application/json",
                                    "Expect:", NULL};
-    struct http_hooks hooks = {.data = on_data, .done = on_done};
+    struct http_hooks hooks = {.data = on_data, .done = on_done, .may_send = may_send};
     buf_add_str(&url, g->base_url);
     request_path(&url, job->model);
     request_body(&c->body, job);
@@ -205,8 +213,8 @@ static enum err post(struct provider_call *c, const struct job *job, double time
 }
 
 static enum err start(struct provider *p, const struct job *job, struct keyring *keys,
-                      double timeout, provider_done *done, void *ctx,
-                      struct provider_call **out)
+                      double timeout, provider_may_send *allowed, provider_done *done,
+                      void *ctx, struct provider_call **out)
 {
     struct gemini *g = (struct gemini *)p;
     struct provider_call *c = calloc(1, sizeof *c);
@@ -216,6 +224,7 @@ static enum err start(struct provider *p, const struct job *job, struct keyring 
                                 .words = {.keys = keys, .key = keyring_take(keys)},
                                 .answer = answer_new(&g->spools),
                                 .body = {.max = 16 * JOB_MAX_BYTES},
+                                .may_send = allowed,
                                 .done = done,
                                 .ctx = ctx};
     enum err e = c->answer ? post(c, job, timeout) : ERR_NOMEM;
@@ -228,14 +237,19 @@ static enum err start(struct provider *p, const struct job *job, struct keyring 
     return e;
 }
 
+static bool sent(const struct provider_call *c)
+{
+    return http_sent(c->http);
+}
+
 static bool cancel(struct provider *p, struct provider_call *c)
 {
     (void)p;
-    bool sent = http_sent(c->http);
+    bool had_left = sent(c);
     http_cancel(c->http);
     keyring_tell(c->words.keys, c->words.key, KEY_MUTE);
     call_free(c);
-    return sent;
+    return had_left;
 }
 
 // --- Beginning and end ----------------------------------------------------------------------
@@ -251,7 +265,8 @@ static void gemini_free(struct provider *p)
     free(g);
 }
 
-static const struct provider_ops gemini_ops = {start, cancel, gemini_free, &gemini_remote_ops};
+static const struct provider_ops gemini_ops = {start, sent, cancel, gemini_free,
+                                               &gemini_remote_ops};
 
 // "https://user:word@host/v1" gives "https://host".
 static char *origin_of(const char *url)

@@ -32,6 +32,7 @@ struct remote_call {
     bool goes_on; // `answered` has begun the next step
     bool told;    // the keyring, how its key was received
     remote_row *row;
+    provider_may_send *may_send; // of make(); else NULL
     remote_done *done;
     void *ctx;
 };
@@ -135,6 +136,12 @@ static void on_done(void *ctx, const struct http_end *end)
     call_free(c);
 }
 
+static bool may_send(void *ctx)
+{
+    const struct remote_call *c = ctx;
+    return !c->may_send || c->may_send(c->ctx);
+}
+
 // `url` NULL: `path` below the endpoint. The key goes to that endpoint only.
 static enum err begin(struct remote_call *c, const char *method, const char *url,
                       const char *path, const char *const extra[], double timeout)
@@ -157,7 +164,8 @@ static enum err begin(struct remote_call *c, const char *method, const char *url
     headers[n++] = "Expect:";
     for (size_t i = 0; extra && extra[i] && n < 11; i++)
         headers[n++] = extra[i];
-    struct http_hooks hooks = {.data = on_data, .done = on_done, .header = on_header};
+    struct http_hooks hooks = {
+        .data = on_data, .done = on_done, .header = on_header, .may_send = may_send};
     struct http_request r = {.url = buf_str(&whole),
                              .headers = headers,
                              .body = buf_span(&c->body),
@@ -334,8 +342,8 @@ static void looked(struct remote_call *c, struct json_object *doc, struct remote
 }
 
 static enum err make(struct provider *p, struct keyring *k, struct span model,
-                     struct span title, struct span file, remote_done *done, void *ctx,
-                     struct remote_call **out)
+                     struct span title, struct span file, provider_may_send *allowed,
+                     remote_done *done, void *ctx, struct remote_call **out)
 {
     if (!name_ok(file, "files/"))
         return ERR_FORMAT;
@@ -350,6 +358,7 @@ static enum err make(struct provider *p, struct keyring *k, struct span model,
     if (c) {
         json_write(&c->body, o);
         c->answered = looked;
+        c->may_send = allowed;
     }
     json_object_put(o);
     snprintf(path, sizeof path, "/v1beta/models/%.*s:batchGenerateContent", (int)model.len,

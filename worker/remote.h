@@ -47,8 +47,8 @@ struct remote_ops {
                        struct remote_call **out);
     // Costs money. `title`: by which it can be found when the answer is lost.
     enum err (*make)(struct provider *p, struct keyring *k, struct span model,
-                     struct span title, struct span file, remote_done *done, void *ctx,
-                     struct remote_call **out);
+                     struct span title, struct span file, provider_may_send *may_send,
+                     remote_done *done, void *ctx, struct remote_call **out);
     enum err (*find)(struct provider *p, struct keyring *k, struct span title,
                      remote_done *done, void *ctx, struct remote_call **out);
     enum err (*look)(struct provider *p, struct keyring *k, struct span name, remote_done *done,

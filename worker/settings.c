@@ -67,6 +67,8 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
          0},
         {"gemini-base-url", 0, OPT_STR, &s->base_url, "URL", DEFAULT_BASE,
          "GOOGLE_GEMINI_BASE_URL", "the Gemini endpoint", 0, 0},
+        {"gemini-ca", 0, OPT_STR, &s->gemini_ca, "FILE", NULL, NULL,
+         "certificates to trust there (the system's)", 0, 0},
         {"catalogue", 0, OPT_STR, &s->catalogue, "FILE", NULL, NULL,
          "models and prices, instead of the built-in ones", 0, 0},
         {.type = OPT_GROUP, .help = "Logs"},
@@ -82,7 +84,7 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
     memcpy(table, all, sizeof all < room ? sizeof all : room);
 }
 
-#define TABLE 32
+#define TABLE 33
 
 void settings_help(FILE *out)
 {

@@ -15,7 +15,8 @@ struct settings {
     bool help, version;
     bool dry; // only say whether these settings would do
     const char *redis, *ca_file, *sink, *spool, *verify, *limit, *project;
-    const char *key_file, *projects_file, *base_url, *catalogue, *log_level, *log_dir;
+    const char *key_file, *projects_file, *base_url, *gemini_ca, *catalogue, *log_level,
+        *log_dir;
     struct opt_strs queues;
     uint64_t concurrency, max_stored, ledger, max_batches, batch_bytes;
     double lease, grace, keep;

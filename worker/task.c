@@ -16,6 +16,7 @@
 #define CALL_S         180.0 // one call
 #define CALL_4K_S      600.0
 #define BUDGET_WAIT_MS 1000 // until it is asked again whether the budget has room
+#define WITHHELD_MS    1000 // until a job whose call was not made may be claimed
 
 // --- Coming into being ----------------------------------------------------------------------
 
@@ -174,10 +175,21 @@ static bool look_up(struct task *t)
     return t->host->sink->ops->lookup(t->host->sink, &item, on_lookup, t) == OK;
 }
 
+static double server_now(const struct task *t)
+{
+    return (double)(clock_wall_ms() + t->host->server_offset_ms) / 1000;
+}
+
 static bool expired(const struct task *t)
 {
-    double now = (double)(clock_wall_ms() + t->host->server_offset_ms) / 1000;
-    return t->expires > 0 && now >= t->expires;
+    return t->expires > 0 && server_now(t) >= t->expires;
+}
+
+static void too_late(struct task *t)
+{
+    task_release(t);
+    task_failed(t, CODE_EXPIRED, SPAN(""), SPAN("its deadline passed before it was done"),
+                true);
 }
 
 void task_start(struct task *t)
@@ -193,9 +205,7 @@ void task_start(struct task *t)
 void task_go(struct task *t)
 {
     if (expired(t)) {
-        task_release(t);
-        task_failed(t, CODE_EXPIRED, SPAN(""), SPAN("its deadline passed before it was done"),
-                    true);
+        too_late(t);
         return;
     }
     t->state = TASK_GATE;
@@ -237,25 +247,41 @@ void task_park(struct task *t, double seconds)
 
 static double call_seconds(const struct task *t)
 {
-    if (t->job.timeout > 0)
-        return t->job.timeout;
-    return span_is(t->job.image_size, "4K") ? CALL_4K_S : CALL_S;
+    double most = t->job.timeout > 0                 ? t->job.timeout
+                  : span_is(t->job.image_size, "4K") ? CALL_4K_S
+                                                     : CALL_S;
+    double left = t->expires - server_now(t);
+    return t->expires > 0 && left < most ? left : most;
 }
 
-// A worker that cannot renew sends nothing: the job goes back, if it is still ours to give.
+// A worker that cannot renew sends nothing, however long it took until it could have sent.
+static bool may_send(void *ctx)
+{
+    const struct task *t = ctx;
+    return !t->lost && lease_holds(t->host->lease);
+}
+
+void task_withhold(struct task *t)
+{
+    gate_end(&t->pass, NULL);
+    task_release(t);
+    task_say(t, QUEUE_REQUEUE, WITHHELD_MS);
+}
+
 static void call_now(struct task *t)
 {
     const struct task_host *h = t->host;
     t->state = TASK_CALLING;
     random_bytes(t->call_id, sizeof t->call_id);
     t->sent_us = clock_boot_us();
-    if (lease_holds(h->lease) &&
-        h->provider->ops->start(h->provider, &t->job, gate_keys(t->pass.gate), call_seconds(t),
-                                task_result, t, &t->call) == OK)
-        return;
-    gate_end(&t->pass, NULL);
-    task_release(t);
-    task_say(t, QUEUE_REQUEUE, 1000);
+    if (expired(t)) {
+        gate_end(&t->pass, NULL);
+        too_late(t);
+    } else if (!may_send(t) || h->provider->ops->start(
+                                   h->provider, &t->job, gate_keys(t->pass.gate),
+                                   call_seconds(t), may_send, task_result, t, &t->call) != OK) {
+        task_withhold(t);
+    }
 }
 
 // Too late for its slot, which is forfeit; another project may take it now.

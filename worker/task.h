@@ -70,9 +70,10 @@ void task_start(struct task *t); // ready() follows, or a settle
 void task_go(struct task *t);    // it has a slot now
 void task_drain(struct task *t); // give it back unless its call is under way
 void task_abort(struct task *t); // its batch was cancelled: ends a call under way as unknown
-void task_lost(struct task *t);  // the lease is gone: nothing may be settled; a call in flight
-                                 // ends and is stored, for the next worker to find
-void task_free(struct task *t);  // without a word to anyone, at the end of the process
+// The lease is gone: nothing may be settled. A call that was sent ends and is stored, for the
+// next worker to find; one that was not is given up.
+void task_lost(struct task *t);
+void task_free(struct task *t); // without a word to anyone, at the end of the process
 struct span task_batch(const struct task *t);
 struct queue_field task_field(const struct task *t);
 bool task_is_lost(const struct task *t); // its lease is gone

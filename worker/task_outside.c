@@ -80,6 +80,9 @@ void task_lost(struct task *t)
     t->lost = true;
     switch (t->state) {
     case TASK_CALLING:
+        if (t->call && !t->host->provider->ops->sent(t->call))
+            break; // and never will be: somebody else makes it
+        return;
     case TASK_CHECKING:
     case TASK_STORING:
     case TASK_STORE_WAIT:

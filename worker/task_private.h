@@ -157,10 +157,11 @@ struct limit_units task_estimate(const struct task *t); // what its call will ta
 
 void task_mark(struct task *t);                 // it may be sent: is marked so
 void task_park(struct task *t, double seconds); // its group is closed for so long
-void task_settled(struct task *t, char mark);   // the answer to task_say()
-void task_release(struct task *t);              // gives its concurrency slot back
-void task_want_slot(struct task *t);            // its call is to be made
-void task_gone(struct task *t);                 // ends, without another word
+void task_withhold(struct task *t); // its call may not be made by this worker: goes back
+void task_settled(struct task *t, char mark); // the answer to task_say()
+void task_release(struct task *t);            // gives its concurrency slot back
+void task_want_slot(struct task *t);          // its call is to be made
+void task_gone(struct task *t);               // ends, without another word
 void task_timer(struct task *t, double seconds);
 void task_marked(struct task *t, char mark); // the answer to its sent mark
 #endif

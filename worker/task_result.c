@@ -417,6 +417,10 @@ void task_result(void *ctx, struct provider_result *r)
 {
     struct task *t = ctx;
     t->call = NULL;
+    if (r->withheld) {
+        task_withhold(t);
+        return;
+    }
     task_release(t);
     task_made(t, r);
     t->cost_micro = cost_of(t, r);

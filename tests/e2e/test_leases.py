@@ -1,10 +1,15 @@
 """Workers that stop, come back, or hold what they do not know of; calls that are cancelled."""
 import json
+import os
 import signal
 import sys
 
 import farm
+import secure
 from farm import Farm
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "torturing"))
+from link import Net  # noqa: E402
 
 
 def follow(f, batch):
@@ -39,6 +44,75 @@ def stopped_worker():
         assert done["completed"] == 12 and done["possible_double_bill"] == len(unknown), done
         first.send_signal(signal.SIGTERM)
         assert first.wait(20) == 0
+
+
+class Slow:
+    """A worker whose calls connect to a server that takes its time with TLS."""
+
+    def __init__(self, f):
+        cert, key = secure.certificate(f.dir)
+        self.front = secure.Front(f.env["GOOGLE_GEMINI_BASE_URL"], cert, key)
+        self.net = Net(f.socket, 1, 1)
+        self.url = self.net.open("slow", f.path("slow.sock"))
+        self.worker = f.worker("--redis", self.url, "--concurrency", "2", "--lease", "2", "--sink",
+                               "dir:" + f.path("out"), "--gemini-base-url", self.front.url(),
+                               "--gemini-ca", cert)
+
+    def connecting(self, n):
+        farm.until(lambda: self.front.connections >= n)
+
+
+def others_do(f, batch, n):
+    """Its jobs, all of them, with one call each."""
+    w = f.worker("--concurrency", "8", "--lease", "2", "--sink", "dir:" + f.path("out"))
+    ends = farm.check_events(follow(f, batch), n)
+    assert all(e["event"] == "completed" for e in ends)
+    w.send_signal(signal.SIGTERM)
+    assert w.wait(20) == 0
+    return len(f.requests())
+
+
+def goes_on(f, slow, name):
+    """The worker is as good as new: it does another batch, through the same server."""
+    before = slow.front.posts
+    batch = f.genfarm("submit", f.prompts(3), "--batch", name).stdout.strip()
+    farm.check_events(follow(f, batch), 3)
+    assert slow.front.posts == before + 3
+
+
+def stopped_before_its_first_byte():
+    """SIGSTOP between the connection and the first byte, for longer than the lease: the stopped
+    worker sends nothing when it comes back, for another one made the images meanwhile."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        slow = Slow(f)
+        batch = f.genfarm("submit", f.prompts(2), "--batch", "b").stdout.strip()
+        slow.connecting(2)
+        slow.worker.send_signal(signal.SIGSTOP)
+        assert others_do(f, batch, 2) == 2
+        slow.front.begin.set()
+        slow.worker.send_signal(signal.SIGCONT)
+        goes_on(f, slow, "later")
+        assert len(f.requests()) == 5 and slow.front.posts == 3
+
+
+def cut_off_before_its_first_byte():
+    """A worker that cannot renew, and was told nothing, sends nothing when its lease is over."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        slow = Slow(f)
+        batch = f.genfarm("submit", f.prompts(2), "--batch", "b").stdout.strip()
+        slow.connecting(2)
+        slow.net.set_state("slow", "hold")
+        assert others_do(f, batch, 2) == 2
+        slow.front.begin.set()
+        farm.until(lambda: slow.front.over + slow.front.failed >= 2)
+        assert slow.front.posts == 0 and slow.front.shaken >= 1
+        slow.net.set_state("slow", "up")
+        goes_on(f, slow, "later")
+        assert len(f.requests()) == 5 and slow.front.posts == 3
 
 
 def cancelled_in_flight():
@@ -102,5 +176,20 @@ def deadline():
         assert f.requests() == []
 
 
+def deadline_of_a_call():
+    """A call under way is not waited for any longer than its job has time."""
+    with Farm() as f:
+        f.emulator("--latency", "600s")
+        f.redis()
+        f.worker("--concurrency", "2")
+        batch = f.genfarm("submit", f.prompts(2), "--deadline", "3").stdout.strip()
+        events = follow(f, batch)
+        ends = farm.check_events(events, 2)
+        assert all(e["error"]["code"] == "expired" for e in ends), ends
+        unknown = [e for e in events if e["event"] == "unknown"]
+        assert len(unknown) == len(f.requests()), events  # none, where nothing was sent in time
+
+
 if __name__ == "__main__":
-    sys.exit(farm.main([stopped_worker, cancelled_in_flight, strays, deadline]))
+    sys.exit(farm.main([stopped_worker, stopped_before_its_first_byte,
+                        cut_off_before_its_first_byte, cancelled_in_flight, strays, deadline, deadline_of_a_call]))

@@ -158,7 +158,9 @@ struct call {
     unsigned times;
     struct http_end end; // `why` points nowhere any more
     bool has_why;
-    enum err refuse; // what on_data() returns
+    enum err refuse;   // what on_data() returns
+    bool limited;      // bytes may leave...
+    unsigned may_send; // ...so many times more
     long status;
     char body[64];
     size_t n;
@@ -171,6 +173,12 @@ static enum err on_data(void *ctx, long status, const char *bytes, size_t n)
     for (size_t i = 0; i < n && c->n < sizeof c->body; i++)
         c->body[c->n++] = bytes[i];
     return c->refuse;
+}
+
+static bool may_send(void *ctx)
+{
+    struct call *c = ctx;
+    return !c->limited || c->may_send-- > 0;
 }
 
 static void on_done(void *ctx, const struct http_end *end)
@@ -202,7 +210,7 @@ static void begin(struct call *c, const char *url, struct span body, double time
 {
     static const char *const headers[] = {"Content-Type: application/json", "Expect:", NULL};
     struct http_request r = {.url = url, .headers = headers, .body = body, .timeout = timeout};
-    struct http_hooks hooks = {.data = on_data, .done = on_done};
+    struct http_hooks hooks = {.data = on_data, .done = on_done, .may_send = may_send};
     c->done = false;
     c->times = 0;
     c->n = 0;
@@ -409,6 +417,53 @@ static void what_the_reader_refuses_ends_the_call(void **state)
     server_stop(&s);
 }
 
+// Asked on a fresh connection and on one that is used again: no byte of the request leaves.
+static void what_may_not_be_sent_is_not(void **state)
+{
+    (void)state;
+    struct server s;
+    struct call c = client();
+    server_start(&s, (enum act[4]){ANSWER, ANSWER, ANSWER, ANSWER});
+    for (unsigned fine = 0; fine < 2; fine++) {
+        c.limited = true;
+        c.may_send = 0;
+        post(&c, s.url, 5);
+        assert_int_equal(c.end.err, ERR_LOST);
+        assert_false(c.end.sent);
+        assert_int_equal(c.end.status, 0);
+        c.limited = false;
+        post(&c, s.url, 5);
+        assert_fine(&c);
+        assert_int_equal(s.begun, fine + 1); // of the others did not even the first line arrive
+    }
+    client_free(&c);
+    server_stop(&s);
+}
+
+// The request had begun: the rest of its body does not leave.
+static void nor_is_the_rest_of_a_body(void **state)
+{
+    (void)state;
+    struct server s;
+    struct call c = client();
+    char *large = malloc(LARGE);
+    assert_non_null(large);
+    memset(large, 'x', LARGE);
+    server_start(&s, (enum act[4]){ANSWER, ANSWER, ANSWER, ANSWER});
+    c.limited = true;
+    c.may_send = 3; // the connection, and two parts of the body
+    begin(&c, s.url, (struct span){large, LARGE}, 8);
+    wait_for(c.loop, &c.done, "the end of a call that was stopped");
+    assert_int_equal(c.end.err, ERR_LOST);
+    assert_true(c.end.sent);
+    while (!has_ended(&s))
+        sched_yield();
+    assert_int_equal(s.posts, 0); // none came whole
+    client_free(&c);
+    server_stop(&s);
+    free(large);
+}
+
 static bool has_post(void *ctx)
 {
     struct server *s = ctx;
@@ -468,6 +523,8 @@ int main(void)
         cmocka_unit_test(a_large_body_is_sent_at_once_and_whole),
         cmocka_unit_test(a_status_is_told_with_its_delay),
         cmocka_unit_test(what_the_reader_refuses_ends_the_call),
+        cmocka_unit_test(what_may_not_be_sent_is_not),
+        cmocka_unit_test(nor_is_the_rest_of_a_body),
         cmocka_unit_test(a_cancelled_call_is_not_told),
         cmocka_unit_test(only_http_is_spoken),
     };

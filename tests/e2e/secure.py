@@ -1,0 +1,82 @@
+"""TLS of a test's own: certificates, and a server in front of the emulator that speaks it when it
+is told to."""
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import urllib.parse
+
+
+def certificate(folder, name="self", names="DNS:localhost,IP:127.0.0.1"):
+    """(certificate, key), which vouches for itself."""
+    cert, key = os.path.join(folder, name + ".pem"), os.path.join(folder, name + ".key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-keyout", key, "-out",
+                    cert, "-subj", "/CN=" + name, "-addext", "subjectAltName=" + names],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return cert, key
+
+
+class Front:
+    """Connections are taken at once; their TLS begins when it is let: `begin.set()`."""
+
+    def __init__(self, upstream, cert, key):
+        host = urllib.parse.urlsplit(upstream)
+        self.upstream = (host.hostname, host.port)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(cert, key)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.begin = threading.Event()
+        self.lock = threading.Lock()
+        self.connections = self.shaken = self.failed = self.posts = self.over = 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def url(self, host="127.0.0.1"):
+        return "https://%s:%d" % (host, self.socket.getsockname()[1])
+
+    def count(self, what):
+        with self.lock:
+            setattr(self, what, getattr(self, what) + 1)
+
+    def serve(self):
+        while True:
+            connection, _ = self.socket.accept()
+            self.count("connections")
+            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+
+    def talk(self, connection):
+        self.begin.wait()
+        try:
+            secure = self.context.wrap_socket(connection, server_side=True)
+        except OSError:
+            self.count("failed")
+            connection.close()
+            return
+        self.count("shaken")
+        try:
+            self.carry(secure)
+        except OSError:
+            pass
+        secure.close()
+        self.count("over")
+
+    def carry(self, secure):
+        plain = socket.create_connection(self.upstream)
+        back = threading.Thread(target=self.back, args=(plain, secure), daemon=True)
+        back.start()
+        while data := secure.recv(1 << 16):
+            if data.startswith(b"POST "):
+                self.count("posts")
+            plain.sendall(data)
+        plain.shutdown(socket.SHUT_WR)
+        back.join()
+        plain.close()
+
+    def back(self, plain, secure):
+        try:
+            while data := plain.recv(1 << 16):
+                secure.sendall(data)
+            secure.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
