@@ -173,7 +173,7 @@ enum err limit_learn(struct redis *r, double timeout, struct span group, struct 
 }
 
 enum err limit_refused(struct redis *r, double timeout, struct span group, int64_t cool_us,
-                       int64_t sent_us, bool rate, limit_done *done, void *ctx)
+                       int64_t sent_us, enum limit_cause cause, limit_done *done, void *ctx)
 {
     struct args a;
     if (!group_ok(group) || cool_us < 0)
@@ -181,7 +181,8 @@ enum err limit_refused(struct redis *r, double timeout, struct span group, int64
     begin(&a, group, "refused");
     add_int(&a, cool_us);
     add_int(&a, sent_us);
-    add(&a, rate ? SPAN("1") : SPAN("0"));
+    add(&a, cause == LIMIT_BY_RATE ? SPAN("1") : SPAN("0"));
+    add(&a, cause == LIMIT_BY_SPEND ? SPAN("spend") : SPAN(""));
     return send(r, timeout, &a, 0, done, ctx);
 }
 

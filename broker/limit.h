@@ -45,9 +45,10 @@ struct limit_done_calls {          // counted by the provider's day, for people 
 
 struct limit_grant {
     int64_t server_us;
-    struct span spec;   // empty: no limit is set
-    struct span reason; // what limits now: a dimension, "cooling", "probing", "rate"; or empty
-    int64_t wait_us;    // until it does no longer; 0: not known
+    struct span spec; // empty: no limit is set
+    struct span
+        reason; // what limits now: a dimension, "cooling", "probing", "rate", ...; or empty
+    int64_t wait_us;               // until it does no longer; 0: not known
     struct limit_done_calls today; // by all hosts
     struct span learned;           // what the provider said it allows, as a spec; or empty
     int64_t learned_us;            // until the last of that is forgotten
@@ -78,11 +79,15 @@ MUST_USE enum err limit_ask(struct redis *r, double timeout, const struct limit_
 // Sets the group's limits, whatever was there; an empty spec clears them.
 MUST_USE enum err limit_set(struct redis *r, double timeout, struct span group,
                             struct span spec, limit_done *done, void *ctx);
-// A call was refused: nothing of the group goes out for `cool_us`. `rate`: by a limit on the
-// rate, which is then lowered; else the provider lacks capacity.
+enum limit_cause {
+    LIMIT_BY_RATE,     // the rate was too high, and is lowered
+    LIMIT_BY_CAPACITY, // the provider lacks capacity
+    LIMIT_BY_SPEND,    // too much was spent of late: the reason is "spend" while it lasts
+};
+// A call was refused: nothing of the group goes out for `cool_us`.
 MUST_USE enum err limit_refused(struct redis *r, double timeout, struct span group,
-                                int64_t cool_us, int64_t sent_us, bool rate, limit_done *done,
-                                void *ctx);
+                                int64_t cool_us, int64_t sent_us, enum limit_cause cause,
+                                limit_done *done, void *ctx);
 // What the provider said it allows, as a spec: a lower limit than was set then holds in its
 // place, with N calls and not N + 1 in any window. Believed for LIMIT_LEARNED_US, or until
 // limits are set or cleared. A quota of a day is said when it is used up: nothing goes out for

@@ -232,9 +232,9 @@ MUST_USE enum err queue_tell(struct queue *q, struct span batch, struct span non
 
 typedef void queue_renew_done(void *ctx, enum err e, const struct queue_renewed *r);
 // `limits`: the limit groups the worker sends to, for people to see: lines of the group,
-// what limits it (a dimension, "cooling", "probing", "blocked"; or nothing), the error code of
-// a block, and until when (ms), with tabs between them; and one of "storage", which is blocked
-// while images cannot be stored.
+// what limits it (a dimension, "cooling", "spend", "probing", "blocked"; or nothing), the error
+// code of a block, and until when (ms), with tabs between them; and one of "storage", which is
+// blocked while images cannot be stored.
 MUST_USE enum err queue_renew(struct queue *q, struct span inc, int64_t lease_ms,
                               unsigned flight, struct span limits, queue_renew_done *done,
                               void *ctx);

@@ -84,15 +84,36 @@ static bool is_limiting(const struct limited *l, const struct seen *g)
     return true;
 }
 
+static bool is_daily(const char *reason)
+{
+    return strcmp(reason, "daily quota") == 0;
+}
+
+// A code may end in what kind of quota it is about: "quota_exhausted/daily".
+static void take_block(struct seen *g)
+{
+    static const struct {
+        const char *kind, *shown;
+    } kinds[] = {{"daily", "daily quota"}, {"none", "no quota"}, {"credits", "no credits"}};
+    char *slash = strchr(g->code, '/');
+    snprintf(g->reason, sizeof g->reason, "blocked");
+    for (size_t i = 0; slash && i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(slash + 1, kinds[i].kind) == 0)
+            snprintf(g->reason, sizeof g->reason, "%s", kinds[i].shown);
+    if (slash)
+        *slash = '\0';
+    if (is_daily(g->reason))
+        g->code[0] = '\0';
+}
+
 static void sum_up(struct limited *l)
 {
     l->n_shown = 0;
     for (size_t i = 0; i < l->n; i++) {
         struct seen *g = &l->groups[i];
-        bool daily = strcmp(g->code, "quota_exhausted") == 0;
         if (!g->reason[0] && g->blocked && !g->open)
-            snprintf(g->reason, sizeof g->reason, "%s", daily ? "daily quota" : "blocked");
-        if (strcmp(g->reason, "blocked") != 0)
+            take_block(g);
+        else
             g->code[0] = '\0';
     }
     for (size_t i = 0; i < l->n; i++) {
@@ -162,8 +183,8 @@ static void take_reason(struct seen *g, struct span reason, int64_t until_ms)
 // Dimensions come and go with each slot; what has an end of its own is over then.
 static int64_t late(struct span reason)
 {
-    bool ends =
-        span_is(reason, "cooling") || span_is(reason, "probing") || span_is(reason, "rpd");
+    bool ends = span_is(reason, "cooling") || span_is(reason, "spend") ||
+                span_is(reason, "probing") || span_is(reason, "rpd");
     return ends ? 0 : LATE_MS;
 }
 
@@ -239,7 +260,8 @@ const char *limited_name(const struct limited *l, size_t i)
 
 const struct limited_group *limited_worst(const struct limited *l)
 {
-    static const char *const order[] = {"blocked", "daily quota", "circuit open", "cooling"};
+    static const char *const order[] = {"blocked",      "no credits", "no quota", "daily quota",
+                                        "circuit open", "spend",      "cooling"};
     const size_t others = sizeof order / sizeof *order;
     const struct limited_group *worst = NULL;
     size_t rank = others + 1;
@@ -255,17 +277,12 @@ const struct limited_group *limited_worst(const struct limited *l)
     return worst;
 }
 
-static bool is_daily(const struct limited_group *g)
-{
-    return strcmp(g->reason, "daily quota") == 0;
-}
-
 static void show_until(struct buf *out, const struct limited_group *g)
 {
     time_t at = (time_t)(g->until_ms / 1000);
     struct tm tm;
     char text[16];
-    if (is_daily(g))
+    if (is_daily(g->reason))
         buf_add_str(out, " until 00:00 Pacific");
     else if (g->until_ms > clock_wall_ms() && localtime_r(&at, &tm) &&
              strftime(text, sizeof text, "%H:%M:%S", &tm))
@@ -295,7 +312,8 @@ struct json_object *limited_json(const struct limited_group *g)
     if (!g)
         return NULL;
     struct json_object *o = json_object_new_object();
-    int64_t ms = is_daily(g) ? limit_day_end(clock_wall_ms() * 1000) / 1000 : g->until_ms;
+    int64_t ms =
+        is_daily(g->reason) ? limit_day_end(clock_wall_ms() * 1000) / 1000 : g->until_ms;
     json_put_cstr(o, "reason", g->reason);
     json_put_cstr(o, "group", g->group);
     if (*g->code)

@@ -22,10 +22,12 @@ MUST_USE enum err limited_wait(struct limited *l);
 // Groups that are limited, of those that were seen last. What another project may do for the
 // same model and lane does not limit the farm: such a group is none of `limiting`.
 struct limited_group {
-    const char *group;  // project/model/lane
-    const char *reason; // a dimension, "cooling", "circuit open", "daily quota", "blocked", ...
-    const char *code;   // of "blocked": an error code; else ""
-    int64_t until_ms;   // clock_wall_ms(); 0: not known
+    const char *group; // project/model/lane
+    // A dimension, "cooling", "spend", "circuit open", "daily quota", "no quota", "no credits",
+    // "blocked", ...
+    const char *reason;
+    const char *code; // of "blocked", "no quota", "no credits": an error code; else ""
+    int64_t until_ms; // clock_wall_ms(); 0: not known
     bool limiting;
 };
 const struct limited_group *limited_at(const struct limited *l, size_t i); // NULL: no more

@@ -422,12 +422,12 @@ static void on_refused(void *ctx, enum err e, const struct limit_grant *grant)
         leave_to_limiter(g);
 }
 
-void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate)
+void gate_refused(struct gate *g, double seconds, int64_t sent_us, enum limit_cause cause)
 {
     if (seconds > 0)
         gate_shut(g, seconds);
     enum err e = limit_refused(g->all->redis, TIMEOUT, gate_group(g), (int64_t)(seconds * 1e6),
-                               sent_us + g->offset_us, rate, on_refused, g);
+                               sent_us + g->offset_us, cause, on_refused, g);
     (void)e; // this host waits in any case
 }
 

@@ -47,8 +47,8 @@ struct gates_options {
     void (*room)(void *ctx);           // more may be claimed now than before
     // A limit other than the project's is in force.
     void (*differs)(void *ctx, struct span group, struct span spec);
-    // What limits the group now has changed: a dimension, "cooling", "probing", "inflight", or
-    // nothing (empty); `seconds`: for how long at least.
+    // What limits the group now has changed: a dimension, "cooling", "spend", "probing",
+    // "inflight", or nothing (empty); `seconds`: for how long at least.
     void (*limited)(void *ctx, struct span group, struct span reason, double seconds);
     void (*news)(void *ctx); // gates_say() would say something else than before
     // Under which calls in flight are counted, and for how long.
@@ -72,12 +72,12 @@ void gate_leave(struct gate_pass *p); // it no longer waits; no-op when it does 
 // A call that was let through is over; `o` NULL: it was never sent. No-op when it was not.
 void gate_end(struct gate_pass *p, const struct gate_outcome *o);
 // The provider refused a call (429, 503): nothing goes through for `seconds`, on any host.
-// `rate`: a limit on the rate was at fault, and not its capacity.
-void gate_refused(struct gate *g, double seconds, int64_t sent_us, bool rate);
+void gate_refused(struct gate *g, double seconds, int64_t sent_us, enum limit_cause cause);
 // The provider said what it allows: holds on all hosts. See limit_learn().
 void gate_learned(struct gate *g, const char *spec);
 // Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one
-// call is let through to see. True when this is news.
+// call is let through to see. True when this is news. `code`: an error code, and what kind of
+// quota, as "quota_exhausted/daily"; see client/limited.c.
 bool gate_block(struct gate *g, const char *code, double seconds);
 bool gate_unblock(struct gate *g); // a call went well; true when the group was blocked
 // Nothing goes through on this host for so long: there is no money for it.

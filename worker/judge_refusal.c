@@ -1,7 +1,6 @@
 // judge_refusal.c - see judge.h: answers whose status is not 200.
-#include "worker/judge.h"
+#include "worker/judge_private.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "common/json.h"
@@ -20,7 +19,7 @@ static const struct status {
     {407, CODE_BAD_REQUEST, RETRY_NO},      //
     {408, CODE_TIMEOUT, RETRY_YES},         //
     {428, CODE_BAD_REQUEST, RETRY_NO},      //
-    {429, CODE_RATE_LIMITED, RETRY_COOL},   // some of them: see quota()
+    {429, CODE_RATE_LIMITED, RETRY_COOL},   // some of them: see judge_quota()
     {498, CODE_BAD_REQUEST, RETRY_NO},      //
     {499, CODE_SERVER_ERROR, RETRY_YES},    // "The operation was cancelled."
     {502, CODE_SERVER_ERROR, RETRY_YES},    //
@@ -35,13 +34,10 @@ static void set(struct provider_result *r, enum code code, enum provider_retry r
     r->retry = retry;
 }
 
-#define DAY_PROBE \
-    600.0 // seconds between looks whether a day's quota is back: its window may roll
-#define MAX_QUOTA  1000000000u
 #define MOST_DELAY 86400.0 // whatever a server says: nobody waits longer for its word
 #define STOP_PROBE 60.0    // the same for a key or a permission that somebody must mend
 
-static bool has(struct span s, const char *part)
+bool judge_has(struct span s, const char *part)
 {
     return s.len > 0 && memmem(s.ptr, s.len, part, strlen(part)) != NULL;
 }
@@ -71,8 +67,7 @@ double judge_duration(struct span text)
     return sum;
 }
 
-// One of the error's details, by the end of its type's name.
-static struct json_object *detail(struct json_object *error, const char *type)
+struct json_object *judge_detail(struct json_object *error, const char *type)
 {
     struct json_object *details;
     struct span name;
@@ -109,7 +104,7 @@ static double asked_delay(struct json_object *error, struct span message, double
 {
     struct span text;
     double exact = delay_in_message(message), delay = retry_after;
-    if (json_get_str(detail(error, "RetryInfo"), "retryDelay", &text)) {
+    if (json_get_str(judge_detail(error, "RetryInfo"), "retryDelay", &text)) {
         double told = judge_duration(text);
         if (told > 0 && exact == 0)
             told += 1; // it is cut to whole seconds
@@ -120,87 +115,13 @@ static double asked_delay(struct json_object *error, struct span message, double
     return delay < MOST_DELAY ? delay : MOST_DELAY;
 }
 
-// A limit of zero is told by the message or by a violation without a value (proto3 leaves zeros
-// out).
-static bool quota_is_zero(struct json_object *violations, struct span message)
-{
-    struct span value;
-    if (has(message, "limit: 0"))
-        return true;
-    for (size_t i = 0; violations && i < json_object_array_length(violations); i++) {
-        struct json_object *v = json_object_array_get_idx(violations, i);
-        if (!json_get_str(v, "quotaValue", &value) || span_is(value, "0"))
-            return true;
-    }
-    return false;
-}
-
-static bool quota_is_daily(struct json_object *violations)
-{
-    struct span id;
-    for (size_t i = 0; violations && i < json_object_array_length(violations); i++)
-        if (json_get_str(json_object_array_get_idx(violations, i), "quotaId", &id) &&
-            has(id, "PerDay"))
-            return true;
-    return false;
-}
-
-// The limiter's name for a quota, as rpm or tpd, by the words in its id; empty: not known.
-// Source: ids seen, as GenerateRequestsPerDayPerProjectPerModel,
-// GenerateContentPaidTierInputTokensPerModelPerMinute,
-// GenerateImagesPerMinutePerProjectPerModel.
-static void name_quota(struct span id, char name[static 4])
-{
-    char unit = has(id, "InputTokens") ? 't' : has(id, "Images") ? 'i' : 'r';
-    char period = has(id, "PerDay") ? 'd' : 'm';
-    bool known =
-        (unit != 'r' || has(id, "Requests")) && (period == 'd' || has(id, "PerMinute"));
-    snprintf(name, 4, "%cp%c", unit, period);
-    if (!known)
-        name[0] = '\0';
-}
-
-// What the violated quotas allow, as far as it is told.
-static void take_allowed(struct provider_result *r, struct json_object *violations)
-{
-    struct buf out = {.max = sizeof r->allows - 1};
-    for (size_t i = 0; violations && i < json_object_array_length(violations); i++) {
-        struct json_object *v = json_object_array_get_idx(violations, i);
-        struct span id, value;
-        uint64_t n;
-        char name[4];
-        if (!json_get_str(v, "quotaId", &id) || !json_get_str(v, "quotaValue", &value) ||
-            text_uint(value, 1, MAX_QUOTA, &n) != OK)
-            continue;
-        name_quota(id, name);
-        if (*name && !(out.len && memmem(out.ptr, out.len, name, 3)))
-            buf_addf(&out, "%s%s=%llu/%s", out.len ? "," : "", name, (unsigned long long)n,
-                     name[2] == 'd' ? "day" : "60000000");
-    }
-    if (!out.err)
-        snprintf(r->allows, sizeof r->allows, "%s", buf_str(&out));
-    buf_free(&out);
-}
-
-static void quota(struct provider_result *r, struct json_object *error)
-{
-    struct json_object *violations = NULL;
-    json_get(detail(error, "QuotaFailure"), "violations", json_type_array, &violations);
-    take_allowed(r, violations);
-    bool zero = quota_is_zero(violations, r->message);
-    if (!zero && !quota_is_daily(violations) && !has(r->message, "depleted"))
-        return;
-    set(r, CODE_QUOTA_EXHAUSTED, RETRY_BLOCK);
-    r->delay_floor = DAY_PROBE;
-}
-
 static void bad_request(struct provider_result *r, struct json_object *error)
 {
     struct span status = {0}, reason = {0};
     json_get_str(error, "status", &status);
-    json_get_str(detail(error, "ErrorInfo"), "reason", &reason);
-    if (span_is(reason, "API_KEY_INVALID") || has(r->message, "API key not valid") ||
-        has(r->message, "API key expired"))
+    json_get_str(judge_detail(error, "ErrorInfo"), "reason", &reason);
+    if (span_is(reason, "API_KEY_INVALID") || judge_has(r->message, "API key not valid") ||
+        judge_has(r->message, "API key expired"))
         set(r, CODE_BAD_KEY, RETRY_BLOCK);
     else if (span_is(status, "FAILED_PRECONDITION"))
         set(r, CODE_PERMISSION, RETRY_BLOCK);
@@ -212,7 +133,7 @@ static bool names_key(struct json_object *error)
 {
     static const char prefix[] = "API_KEY_";
     struct span reason;
-    return json_get_str(detail(error, "ErrorInfo"), "reason", &reason) &&
+    return json_get_str(judge_detail(error, "ErrorInfo"), "reason", &reason) &&
            reason.len >= sizeof prefix - 1 &&
            memcmp(reason.ptr, prefix, sizeof prefix - 1) == 0;
 }
@@ -244,8 +165,10 @@ void judge_refusal(struct provider_result *r, long status, struct json_object *d
     if (status == 400)
         bad_request(r, error);
     if (status == 429)
-        quota(r, error);
-    if (status == 403 && has(r->message, "API key was reported as leaked"))
+        judge_quota(r, error);
+    if (status == 402)
+        r->quota = QUOTA_CREDITS;
+    if (status == 403 && judge_has(r->message, "API key was reported as leaked"))
         r->code = CODE_BAD_KEY;
     r->bad_key = r->code == CODE_BAD_KEY || names_key(error);
     if (r->retry == RETRY_BLOCK && r->delay_floor < STOP_PROBE)

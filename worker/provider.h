@@ -27,6 +27,17 @@ enum provider_retry {
     RETRY_BLOCK,   // the whole group can send nothing until somebody mends it
 };
 
+// What a refusal for want of quota (429, 402) is about.
+enum provider_quota {
+    QUOTA_NONE,     // it is about none
+    QUOTA_RATE,     // so many a minute
+    QUOTA_DAILY,    // used up until midnight Pacific
+    QUOTA_SPEND,    // dollars in ten minutes
+    QUOTA_CAPACITY, // no quota is named: the provider is short of capacity
+    QUOTA_ZERO,     // the project has none of this model
+    QUOTA_CREDITS,  // what was paid for in advance is used up
+};
+
 #define PROVIDER_ALLOWS 160 // bytes
 
 struct provider_image {
@@ -40,6 +51,7 @@ struct provider_result { // borrowed for the time of the callback
     bool unknown;        // sent, and the answer did not end: it may have been billed
     bool withheld;       // may_send() said no, and nothing had left: no try was made
     enum provider_retry retry;
+    enum provider_quota quota;
     unsigned retry_limit;
     double delay_floor;           // seconds the provider asked for; 0: none
     char allows[PROVIDER_ALLOWS]; // what the provider said it does, as limit_learn() takes it

@@ -1,4 +1,5 @@
 // task_result.c - what becomes of an answer: stored, tried again, or given up.
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/catalogue.h"
@@ -180,10 +181,12 @@ static void go_on_elsewhere(struct task *t, double most)
 static void cool_down(struct task *t, const struct provider_result *r)
 {
     count_limited(t);
-    bool told = r->delay_floor > 0; // a capacity that is short knows no time
-    double seconds =
-        told ? r->delay_floor : backoff_delay(t->ticket.limited, BASE_S, CAP_S, 0.);
-    gate_refused(t->pass.gate, seconds, t->sent_us, told);
+    enum limit_cause cause = r->quota == QUOTA_RATE    ? LIMIT_BY_RATE
+                             : r->quota == QUOTA_SPEND ? LIMIT_BY_SPEND
+                                                       : LIMIT_BY_CAPACITY;
+    double seconds = r->delay_floor > 0 ? r->delay_floor
+                                        : backoff_delay(t->ticket.limited, BASE_S, CAP_S, 0.);
+    gate_refused(t->pass.gate, seconds, t->sent_us, cause);
     gate_learned(t->pass.gate, r->allows);
     t->say.figures.retries++;
     go_on_elsewhere(t, seconds);
@@ -211,8 +214,12 @@ static void tell_blocked(struct task *t, const struct provider_result *r)
 // The batch is told when no project is left that could go on.
 static void block(struct task *t, const struct provider_result *r)
 {
+    static const char *const kinds[] = {
+        [QUOTA_DAILY] = "/daily", [QUOTA_ZERO] = "/none", [QUOTA_CREDITS] = "/credits"};
     struct span group = gate_group(t->pass.gate);
-    if (gate_block(t->pass.gate, code_name(r->code), r->delay_floor))
+    char by[40];
+    snprintf(by, sizeof by, "%s%s", code_name(r->code), kinds[r->quota] ? kinds[r->quota] : "");
+    if (gate_block(t->pass.gate, by, r->delay_floor))
         log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)group.len, group.ptr,
                  code_name(r->code), r->message.len ? r->message.ptr : "");
     gate_learned(t->pass.gate, r->allows);
@@ -258,7 +265,7 @@ static void no_image(struct task *t, const struct provider_result *r)
         return;
     }
     if (r->code == CODE_OVERLOADED)
-        gate_refused(t->pass.gate, 0, t->sent_us, false);
+        gate_refused(t->pass.gate, 0, t->sent_us, LIMIT_BY_CAPACITY);
     if (t->ticket.attempts < UINT8_MAX)
         t->ticket.attempts++;
     if (may_retry(t, r))

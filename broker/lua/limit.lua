@@ -13,7 +13,8 @@
 -- with refusals and without a success the group is probed with one call a second.
 --
 -- KEYS  1 genfarm:{limit:GROUP}:l, a hash: spec; tat:NAME us; used:NAME, ends:NAME of a calendar
---       day; cd us, nothing goes out before; rate 0 to 1, rate_at, ceiling; cut_at; streak, streak_at, probe;
+--       day; cd us, nothing goes out before; cd_by what that is shown as, if not 'cooling';
+--       rate 0 to 1, rate_at, ceiling; cut_at; streak, streak_at, probe;
 --       n:INC, e:INC calls in flight of an incarnation, and until when they count;
 --       q:NAME, qe:NAME what the provider said it allows, "COUNT/PERIOD", and until when that is
 --       believed; day:calls, day:refused, day:micro what came of calls on the provider's day, which is over
@@ -121,7 +122,11 @@ end
 
 if op == 'refused' then
   local first = tonumber(ARGV[3]) > number('cut_at', 0)
-  put('cd', math.max(number('cd', 0), now + tonumber(ARGV[2])))
+  local until_us = now + tonumber(ARGV[2])
+  if until_us > number('cd', 0) then
+    put('cd', until_us)
+    if ARGV[5] ~= '' then put('cd_by', ARGV[5]) elseif h.cd_by then drop('cd_by') end
+  end
   if first then
     local rate, ceiling = number('rate', 1), number('ceiling', 2)
     if ARGV[4] == '1' and h.spec then
@@ -141,7 +146,7 @@ if op == 'refused' then
       put('cd', math.max(number('cd', 0), now + math.min(60, 2 ^ (streak - 4)) * SECOND))
     end
   end
-  return done('cooling', number('cd', now) - now)
+  return done(h.cd_by or 'cooling', number('cd', now) - now)
 end
 
 -- --- take ---
@@ -252,7 +257,7 @@ if probing and want > 0 then want, limited = 1, true end
 local slots, cd = {}, number('cd', 0)
 for k = 1, limited and math.max(want, 1) or 0 do -- with none wanted: what would limit one
   local slot, by = now + tonumber(ARGV[17]), nil
-  if cd > slot then slot, by = cd, probing and 'probing' or 'cooling' end
+  if cd > slot then slot, by = cd, probing and 'probing' or h.cd_by or 'cooling' end
   if over > slot then slot, by = over, over_by end
   for i = 1, #names do if tat[i] > slot then slot, by = tat[i], names[i] end end
   for _, name in ipairs(days) do
@@ -287,6 +292,6 @@ if flight and inc ~= '' then
   put('n:' .. inc, tonumber(ARGV[14]) + #slots)
   put('e:' .. inc, now + tonumber(ARGV[15]))
 end
-if not limited and cd > now then reason, wait = 'cooling', cd - now end
+if not limited and cd > now then reason, wait = h.cd_by or 'cooling', cd - now end
 if not reason and rate < 1 and limited then reason = 'rate' end
 return done(reason, wait, slots)

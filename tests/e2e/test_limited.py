@@ -10,6 +10,7 @@ from farm import Farm
 from test_projects import begin, project
 
 MODEL = "gemini-3.1-flash-image"
+PRO, LITE = "gemini-3-pro-image", "gemini-3.1-flash-lite-image"
 GROUP = "default/%s/standard" % MODEL
 KEY = "genfarm:{limit:%s}:l" % GROUP
 
@@ -82,6 +83,47 @@ def by_the_quota_of_a_day():
         assert (at.hour in (7, 8), at.minute, at.second) == (True, 0, 0), told  # midnight, UTC
         assert "limited by daily quota of default/%s until 00:00 Pacific" % MODEL in words, words
         assert "the provider allows rpd=3, learned" in f.genfarm("limits").stdout
+
+
+def by_what_each_refusal_is_about():
+    """Quotas of a day, none at all, no credits, spend: each is told by a name of its own."""
+    told = {("429_day", "standard"): "daily quota of default/%s until 00:00 Pacific" % MODEL,
+            ("429_zero", "flex"): "no quota (quota_exhausted): default/%s/flex until " % MODEL,
+            ("429_credits", "priority"): "no credits (quota_exhausted): default/%s/priority until "
+                                         % MODEL,
+            ("429_spend", "standard", PRO): "limited by spend of default/%s until " % PRO}
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"))
+        for (fault, lane, *model) in told:
+            f.genfarm("submit", "-", "--format", "txt", "--lane", lane, "--model",
+                      *(model or [MODEL]), input="one [[fault:%s]]\n" % fault)
+        words = lambda: f.genfarm("status").stderr
+        farm.until(lambda: all(text in words() for text in told.values()), 60)
+        spend = "genfarm:{limit:default/%s/standard}:l" % PRO
+        left = int(f.cli("HGET", spend, "cd")) / 1e6 - time.time()
+        assert 60 < left <= 120, left
+        asked = len(f.requests())
+        assert asked == 4, f.requests()
+        # What is not spent of another model's is not held back.
+        f.genfarm("submit", "-", "--format", "txt", "--model", LITE, "--batch", "other",
+                  input="fine\n")
+        f.genfarm("watch", "other")
+
+
+def by_want_of_capacity():
+    """A refusal that names no quota says nothing of the rate, whatever delay it asks for."""
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"), "--limit", "req=1000/1s")
+        for fault, cut in (("429_capacity", False), ("429_bare", False), ("rate_minute", True)):
+            f.genfarm("submit", "-", "--format", "txt", "--batch", fault,
+                      input="one [[fault:%s*1]]\n" % fault)
+            f.genfarm("watch", fault)
+            assert bool(f.cli("HGET", KEY, "rate")) == cut, fault
+        assert len(f.requests()) == 6
 
 
 def where_another_project_goes_on():
@@ -172,5 +214,6 @@ def by_a_sink_that_takes_nothing():
 
 if __name__ == "__main__":
     sys.exit(farm.main([by_a_dimension, by_refusals, by_a_bad_key, by_the_quota_of_a_day,
+                        by_what_each_refusal_is_about, by_want_of_capacity,
                         where_another_project_goes_on, by_what_there_is,
                         by_a_queue_that_is_paused, by_money, by_a_sink_that_takes_nothing]))

@@ -64,14 +64,21 @@ static struct grant put(struct farm *f, struct span group, struct span spec)
     return g;
 }
 
-static struct grant refuse(struct farm *f, int64_t cool_us, int64_t sent_us, bool rate)
+static struct grant refuse_by(struct farm *f, int64_t cool_us, int64_t sent_us,
+                              enum limit_cause cause)
 {
     struct grant g = {0};
     assert_int_equal(
-        limit_refused(f->link->redis, 5, GROUP, cool_us, sent_us, rate, granted, &g), OK);
+        limit_refused(f->link->redis, 5, GROUP, cool_us, sent_us, cause, granted, &g), OK);
     wait_for(f->loop, &g.done, "a refusal to be told");
     assert_int_equal(g.err, OK);
     return g;
+}
+
+static struct grant refuse(struct farm *f, int64_t cool_us, int64_t sent_us, bool rate)
+{
+    enum limit_cause cause = rate ? LIMIT_BY_RATE : LIMIT_BY_CAPACITY;
+    return refuse_by(f, cool_us, sent_us, cause);
 }
 
 static void set(struct farm *f, const char *text)
@@ -299,6 +306,26 @@ static void a_refusal_cools_all(void **state)
     r.group = SPAN("p/other/standard");
     ask_ok(f, &r, &g);
     assert_int_equal(g.wait_us, 0);
+}
+
+static void what_was_spent_is_named(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP, .want = 5, .horizon_us = 100000};
+    ask_ok(f, &r, &g);
+    assert_string_equal(refuse_by(f, 3000000, g.server_us, LIMIT_BY_SPEND).reason, "spend");
+    ask_ok(f, &r, &g); // without a limit, too
+    assert_string_equal(g.reason, "spend");
+    set(f, "req=1000/1s");
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "spend");
+    refuse(f, 1000, g.server_us, false); // shorter: nothing new
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "spend");
+    refuse(f, 9000000, g.server_us, false);
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "cooling");
 }
 
 #define assert_near(a, b) assert_true(fabs((a) - (b)) < 1e-4)
@@ -579,6 +606,7 @@ int main(void)
         T(a_day_has_so_many),
         T(calls_in_flight_are_shared),
         T(a_refusal_cools_all),
+        T(what_was_spent_is_named),
         T(the_first_of_a_burst_cuts_the_rate),
         T(sustained_refusals_open_the_circuit),
         T(the_first_spec_stays),

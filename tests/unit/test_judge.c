@@ -189,6 +189,7 @@ struct refusal {
     double floor;
     char allows[PROVIDER_ALLOWS];
     bool bad_key;
+    enum provider_quota quota;
 };
 
 static struct refusal refuse(long status, const char *body, double retry_after)
@@ -198,7 +199,7 @@ static struct refusal refuse(long status, const char *body, double retry_after)
     if (json_read(span_of(body), &doc, NULL) != OK)
         doc = NULL;
     judge_refusal(&r, status, doc, span_of("raw"), retry_after);
-    struct refusal f = {r.code, r.retry, r.delay_floor, "", r.bad_key};
+    struct refusal f = {r.code, r.retry, r.delay_floor, "", r.bad_key, r.quota};
     memcpy(f.allows, r.allows, sizeof f.allows);
     json_object_put(doc);
     return f;
@@ -255,8 +256,6 @@ static void kinds_of_429(void **state)
         0);
     assert_int_equal(f.code, CODE_QUOTA_EXHAUSTED);
     assert_int_equal(f.retry, RETRY_BLOCK);
-    f = refuse(429, "{\"error\":{\"details\":[" QUOTA("{\"quotaId\":\"PerMinute\"}") "]}}", 0);
-    assert_int_equal(f.code, CODE_QUOTA_EXHAUSTED); // no value: proto3's zero
     f = refuse(429,
                "{\"error\":{\"details\":[" QUOTA("{\"quotaId\":\"PerMinute\","
                                                  "\"quotaValue\":\"60\"}") "]}}",
@@ -264,6 +263,98 @@ static void kinds_of_429(void **state)
     assert_int_equal(f.code, CODE_RATE_LIMITED);
     f = refuse(429, "{\"error\":{\"message\":\"Your prepayment credits are depleted.\"}}", 0);
     assert_int_equal(f.code, CODE_QUOTA_EXHAUSTED);
+}
+
+#define MINUTE                                                                    \
+    "{\"quotaMetric\":\"m/generate_requests\",\"quotaId\":\"RequestsPerMinute\"," \
+    "\"quotaValue\":\"60\"}"
+#define INFO(reason, more)                                             \
+    "{\"@type\":\"t/google.rpc.ErrorInfo\",\"reason\":\"" reason "\"," \
+    "\"metadata\":{" more "}}"
+#define SAID(details) "{\"error\":{\"details\":[" details "]}}"
+#define WORDS(words, details) \
+    "{\"error\":{\"message\":\"" words "\",\"details\":[" details "]}}"
+// Quotas, spend and capacity are told apart by what is named, and not by whether a delay is.
+static void what_a_429_is_about(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum provider_quota quota;
+        enum provider_retry retry;
+        double floor;
+    } table[] = {
+        {SAID(QUOTA(MINUTE)), QUOTA_RATE, RETRY_COOL, 0},
+        {SAID(QUOTA(MINUTE) "," RETRY_INFO("48s")), QUOTA_RATE, RETRY_COOL, 49},
+        // Without its value, but not described either.
+        {SAID(QUOTA("{\"quotaId\":\"PerMinute\"}")), QUOTA_RATE, RETRY_COOL, 0},
+        {SAID(QUOTA("{\"subject\":\"project:1\"}")), QUOTA_RATE, RETRY_COOL, 0},
+        {SAID(INFO("RATE_LIMIT_EXCEEDED",
+                   "\"quota_limit\":\"RequestsPerMinute\",\"quota_limit_value\":\"9\"")),
+         QUOTA_RATE, RETRY_COOL, 0},
+        {SAID(QUOTA("{\"quotaMetric\":\"m/x\",\"quotaId\":\"PerMinute\"}")), QUOTA_ZERO,
+         RETRY_BLOCK, 600},
+        {WORDS("* Quota exceeded for metric: m, limit: 0, model: x", QUOTA(MINUTE)), QUOTA_ZERO,
+         RETRY_BLOCK, 600},
+        {SAID(QUOTA(MINUTE ",{\"quotaMetric\":\"m/x\",\"quotaId\":\"RequestsPerDay\","
+                           "\"quotaValue\":\"10\"}")),
+         QUOTA_DAILY, RETRY_BLOCK, 600},
+        {WORDS("You have exceeded the spend rate limit of your tier", ""), QUOTA_SPEND,
+         RETRY_COOL, 120},
+        {WORDS("You have exceeded the spend rate limit", RETRY_INFO("300s")), QUOTA_SPEND,
+         RETRY_COOL, 301},
+        {WORDS("", QUOTA("{\"quotaMetric\":\"m/spend\",\"quotaId\":\"SpendPerTenMinutes\","
+                         "\"quotaValue\":\"10\"}")),
+         QUOTA_SPEND, RETRY_COOL, 120},
+        {WORDS("See how to spend less.", QUOTA(MINUTE)), QUOTA_RATE, RETRY_COOL, 0},
+        {"", QUOTA_CAPACITY, RETRY_COOL, 0},
+        {"<html>", QUOTA_CAPACITY, RETRY_COOL, 0},
+        {WORDS("Resource has been exhausted (e.g. check quota).", ""), QUOTA_CAPACITY,
+         RETRY_COOL, 0},
+        {WORDS("Resource exhausted. Please try again later.", RETRY_INFO("3s")), QUOTA_CAPACITY,
+         RETRY_COOL, 4},
+        {SAID(INFO("MODEL_CAPACITY_EXHAUSTED", "") "," RETRY_INFO("0.3738s")), QUOTA_CAPACITY,
+         RETRY_COOL, 1.3738},
+        {SAID(QUOTA("")), QUOTA_CAPACITY, RETRY_COOL, 0},
+        {WORDS("Your prepayment credits are depleted.", ""), QUOTA_CREDITS, RETRY_BLOCK, 600},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct refusal f = refuse(429, table[i].body, 0);
+        if (f.quota != table[i].quota || f.retry != table[i].retry)
+            fail_msg("row %zu: quota %d, retry %d", i, (int)f.quota, (int)f.retry);
+        assert_float_equal(f.floor, table[i].floor, 0.001);
+        assert_int_equal(f.code,
+                         f.retry == RETRY_COOL ? CODE_RATE_LIMITED : CODE_QUOTA_EXHAUSTED);
+    }
+    assert_int_equal(refuse(402, "", 0).quota, QUOTA_CREDITS);
+    assert_int_equal(refuse(503, "", 0).quota, QUOTA_NONE);
+}
+
+static void recorded_429s(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        enum provider_quota quota;
+        double floor;
+        const char *allows;
+    } table[] = {
+        {"gemini/recorded/error-429-paid-tier-input-tokens-per-minute.json", QUOTA_RATE,
+         48.939935699, "tpm=1000000/60000000"},
+        {"gemini/recorded/vercel-google-429-retry-info.json", QUOTA_RATE, 35.4, ""},
+        {"gemini/text-and-errors/vertexai-unary-failure-quota-exceeded.json", QUOTA_ZERO, 600,
+         ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct buf body = suite_read(table[i].name);
+        if (body.len == 0)
+            skip();
+        struct refusal f = refuse(429, buf_str(&body), 0);
+        assert_int_equal(f.quota, table[i].quota);
+        assert_float_equal(f.floor, table[i].floor, 0.001);
+        assert_string_equal(f.allows, table[i].allows);
+        buf_free(&body);
+    }
 }
 
 #define V(id, value) "{\"quotaId\":\"" id "\",\"quotaValue\":\"" value "\"}"
@@ -354,11 +445,12 @@ static void recorded_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(recorded_png),       cmocka_unit_test(recorded_jpeg),
-        cmocka_unit_test(recorded_text_only), cmocka_unit_test(every_reason),
-        cmocka_unit_test(forms_of_nothing),   cmocka_unit_test(which_image),
-        cmocka_unit_test(every_status),       cmocka_unit_test(kinds_of_429),
-        cmocka_unit_test(what_quotas_allow),  cmocka_unit_test(keys_at_fault),
-        cmocka_unit_test(durations),          cmocka_unit_test(recorded_errors)};
+        cmocka_unit_test(recorded_png),        cmocka_unit_test(recorded_jpeg),
+        cmocka_unit_test(recorded_text_only),  cmocka_unit_test(every_reason),
+        cmocka_unit_test(forms_of_nothing),    cmocka_unit_test(which_image),
+        cmocka_unit_test(every_status),        cmocka_unit_test(kinds_of_429),
+        cmocka_unit_test(what_a_429_is_about), cmocka_unit_test(recorded_429s),
+        cmocka_unit_test(what_quotas_allow),   cmocka_unit_test(keys_at_fault),
+        cmocka_unit_test(durations),           cmocka_unit_test(recorded_errors)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
