@@ -12,6 +12,8 @@
 enum err fsck_wait(struct fsck *f, enum err started)
 {
     enum err e = started == OK ? session_wait(f->session, &f->done) : started;
+    if (e == ERR_CANCELLED) // what the answer would be put into lies on the stack, mostly
+        session_abandon(f->session);
     f->done = false;
     return e == OK ? f->err : e;
 }

@@ -113,12 +113,19 @@ enum err session_open(const struct session_options *o, struct session **out, str
     return OK;
 }
 
+void session_abandon(struct session *s)
+{
+    struct redis *redis = s->redis, *wait_redis = s->wait_redis;
+    s->redis = s->wait_redis = NULL;
+    redis_free(redis);
+    redis_free(wait_redis);
+}
+
 void session_close(struct session *s)
 {
     if (!s)
         return;
-    redis_free(s->redis);
-    redis_free(s->wait_redis);
+    session_abandon(s);
     queue_free(s->queue);
     queue_free(s->waiter);
     redis_url_free(&s->url);

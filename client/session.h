@@ -37,6 +37,9 @@ MUST_USE enum err session_wait_for(struct session *s, const bool *done, double s
 // back; the outcome of both.
 MUST_USE enum err session_finish(struct session *s, enum err started, const bool *done,
                                  const enum err *err);
+// Cuts the connections: who waits for an answer is told ERR_CANCELLED before this returns, and
+// nothing can be asked any more.
+void session_abandon(struct session *s);
 void session_interrupt(struct session *s); // may be called from within the loop
 bool session_interrupted(const struct session *s);
 void session_go_on(struct session *s); // forgets the interruption, so that there can be another

@@ -1,6 +1,8 @@
 """genfarm fsck: every kind of damage is found and, where it can be, mended; a live queue that is
 well is never called ill."""
 import json
+import signal
+import subprocess
 import sys
 
 import farm
@@ -124,6 +126,21 @@ def well_while_it_works():
         assert looks > 1
 
 
+def interrupted():
+    """Ctrl-C while the server does not answer: it leaves at once, and cleanly."""
+    with Farm() as f:
+        f.redis()
+        f.genfarm("submit", f.prompts(10), "--batch", "b")
+        f.cli("CLIENT", "PAUSE", "60000", "WRITE")  # scripts are kept waiting
+        p = f.start(farm.os.path.join(farm.BIN, "genfarm"), "fsck", "--repair", text=True,
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        farm.until(lambda: any("name=genfarm " in c and "flags=b" in c
+                               for c in f.cli("CLIENT", "LIST").splitlines()))
+        p.send_signal(signal.SIGINT)
+        _, said = p.communicate(timeout=30)
+        assert p.returncode == 130 and said == "genfarm: interrupted\n", (p.returncode, said)
+
+
 if __name__ == "__main__":
     sys.exit(farm.main([damages_are_found, repaired_queues_finish, an_end_that_was_missed,
-                        well_while_it_works]))
+                        well_while_it_works, interrupted]))
