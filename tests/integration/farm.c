@@ -336,6 +336,9 @@ static void told_renewed(void *ctx, enum err e, const struct queue_renewed *r)
         return;
     to->active = r->active;
     to->n_cancelled = r->n_cancelled;
+    if (r->n_cancelled > 0)
+        snprintf(to->cancelled, sizeof to->cancelled, "%.*s", (int)r->cancelled[0].len,
+                 r->cancelled[0].ptr);
     for (size_t i = 0; i < r->n_ready; i++)
         to->ready += r->ready[i].jobs;
 }

@@ -92,6 +92,7 @@ struct renewal {
     enum err err;
     int64_t active, ready;
     size_t n_cancelled;
+    char cancelled[JOB_MAX_NAME + 1]; // the first of them
 };
 struct renewal farm_renew(struct farm *f, const struct hand *h);
 struct told farm_leave(struct farm *f, const struct hand *h);

@@ -359,6 +359,26 @@ static void which_jobs_are_over(void **state)
     free(c);
 }
 
+// However many were cancelled of late, the last ones are told; and those since the renewal
+// before, if that is longer ago than a lease.
+static void the_last_cancelled_are_told(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    assert_int_equal(farm_renew(f, &h).n_cancelled, 0);
+    long long seen = redis_server_number(f->server, "HGET " FARM_PREFIX "w:w1 seen");
+    for (int i = 0; i <= 1000; i++)
+        redis_server_do(f->server, "ZADD " FARM_PREFIX "cancelled %lld b%d", seen + i, i);
+    struct renewal r = farm_renew(f, &h);
+    assert_int_equal(r.n_cancelled, 1000);
+    assert_string_equal(r.cancelled, "b1000");
+    redis_server_do(f->server, "DEL " FARM_PREFIX "cancelled");
+    redis_server_do(f->server, "HSET " FARM_PREFIX "w:w1 seen %lld", seen - 3 * FARM_LEASE);
+    redis_server_do(f->server, "ZADD " FARM_PREFIX "cancelled %lld b", seen - 2 * FARM_LEASE);
+    assert_int_equal(farm_renew(f, &h).n_cancelled, 1);
+    assert_int_equal(farm_renew(f, &h).n_cancelled, 0);
+}
+
 // --- The server was away ---
 
 static void nobody_is_reaped_for_the_servers_absence(void **state)
@@ -424,6 +444,7 @@ int main(void)
         T(a_sent_call_of_a_cancelled_job_is_unknown),
         T(an_unknown_call_is_told_though_the_job_is_over),
         T(which_jobs_are_over),
+        T(the_last_cancelled_are_told),
         T(nobody_is_reaped_for_the_servers_absence),
         T(strays_are_handed_back),
     };
