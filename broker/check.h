@@ -37,13 +37,31 @@ struct check_job {
     uint32_t index;
     const char *route; // "1/standard/MODEL"
 };
-// Makes jobs ready again that are open and nowhere. ERR_MISSING: the batch is gone, or not
-// paused. value: how many.
-MUST_USE enum err check_mend_places(struct queue *q, struct span batch, size_t n,
+// Mending a batch: while it is held back nobody claims of it, so that what is nowhere is lost.
+// The hold ends by itself after `ms`, counted from what was asked last; pausing and resuming
+// come before it. ERR_MISSING: the batch is gone, or has gone on meanwhile.
+struct check_hold {
+    struct span batch;
+    struct span token; // of who mends, never used before
+    int64_t ms;
+};
+MUST_USE enum err check_hold(struct queue *q, const struct check_hold *h, queue_done *done,
+                             void *ctx);
+MUST_USE enum err check_release(struct queue *q, const struct check_hold *h, queue_done *done,
+                                void *ctx);
+// Makes jobs ready again that are open and nowhere, up to 1,000; 0: only prolongs the hold.
+// value: how many.
+MUST_USE enum err check_mend_places(struct queue *q, const struct check_hold *h, size_t n,
                                     const struct check_job *jobs, queue_done *done, void *ctx);
-// Sets the counters to what was counted. ERR_MISSING: there were events after number `ev`.
-MUST_USE enum err check_mend_counters(struct queue *q, struct span batch, int64_t ev,
-                                      const int64_t ended[3], queue_done *done, void *ctx);
+struct check_counters {
+    int64_t ev;       // the last event they were counted at
+    int64_t ended[3]; // completed, failed, cancelled
+    int64_t unknown;  // calls
+};
+// Sets the counters to what was counted. ERR_MISSING: there were events since.
+MUST_USE enum err check_mend_counters(struct queue *q, struct span batch,
+                                      const struct check_counters *is, queue_done *done,
+                                      void *ctx);
 // The names of a batch's ready lists, and of all incarnations that may hold jobs.
 MUST_USE enum err check_lists(struct queue *q, struct span batch, queue_names_done *done,
                               void *ctx);

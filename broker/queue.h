@@ -283,8 +283,8 @@ struct queue_batch { // spans valid for the time of the callback
     // Budget 0: none. Reserved for calls under way; spent by those of unknown outcome, at
     // worst.
     int64_t budget_micro, reserved_micro, spent_micro;
-    // Who holds it back: "1" a person, "budget", "account"; and "ACCOUNT LIMIT" of what had no
-    // room when it was last looked at. Empty: nobody.
+    // Who holds it back: "1" a person, "budget", "account", "fsck"; and "ACCOUNT LIMIT" of what
+    // had no room when it was last looked at. Empty: nobody.
     struct span paused_by, blocked_by;
     bool sealed, paused, cancelling;
 };

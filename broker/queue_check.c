@@ -162,14 +162,14 @@ static enum err mend(struct queue *q, struct args *a, queue_done *done, void *ct
             .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(codes)});
 }
 
-enum err check_mend_places(struct queue *q, struct span batch, size_t n,
-                           const struct check_job *jobs, queue_done *done, void *ctx)
+static enum err mend_held(struct queue *q, const char *what, const struct check_hold *h,
+                          size_t n, const struct check_job *jobs, queue_done *done, void *ctx)
 {
-    if (n < 1 || n > QUEUE_MAX_JOBS)
-        return ERR_RANGE;
-    struct args *a = script_args(q, 2 + 2 * n, n * ARGS_INT);
-    args_add(a, batch);
-    args_str(a, "places");
+    struct args *a = script_args(q, 4 + 2 * n, (1 + n) * ARGS_INT);
+    args_add(a, h->batch);
+    args_str(a, what);
+    args_add(a, h->token);
+    args_int(a, h->ms);
     for (size_t i = 0; i < n; i++) {
         args_uint(a, jobs[i].index);
         args_str(a, jobs[i].route);
@@ -177,14 +177,33 @@ enum err check_mend_places(struct queue *q, struct span batch, size_t n,
     return mend(q, a, done, ctx);
 }
 
-enum err check_mend_counters(struct queue *q, struct span batch, int64_t ev,
-                             const int64_t ended[3], queue_done *done, void *ctx)
+enum err check_hold(struct queue *q, const struct check_hold *h, queue_done *done, void *ctx)
 {
-    struct args *a = script_args(q, 6, 4 * ARGS_INT);
+    return mend_held(q, "hold", h, 0, NULL, done, ctx);
+}
+
+enum err check_release(struct queue *q, const struct check_hold *h, queue_done *done, void *ctx)
+{
+    return mend_held(q, "release", h, 0, NULL, done, ctx);
+}
+
+enum err check_mend_places(struct queue *q, const struct check_hold *h, size_t n,
+                           const struct check_job *jobs, queue_done *done, void *ctx)
+{
+    if (n > QUEUE_MAX_JOBS)
+        return ERR_RANGE;
+    return mend_held(q, "places", h, n, jobs, done, ctx);
+}
+
+enum err check_mend_counters(struct queue *q, struct span batch,
+                             const struct check_counters *is, queue_done *done, void *ctx)
+{
+    struct args *a = script_args(q, 7, 5 * ARGS_INT);
     args_add(a, batch);
     args_str(a, "counters");
-    args_int(a, ev);
+    args_int(a, is->ev);
     for (int i = 0; i < 3; i++)
-        args_int(a, ended[i]);
+        args_int(a, is->ended[i]);
+    args_int(a, is->unknown);
     return mend(q, a, done, ctx);
 }

@@ -221,8 +221,9 @@ static void fill(struct cmd *c, const struct command *command, struct opt *table
     if (command->groups & CMD_BUDGET)
         ADD(&b, BUDGET_OPTION);
     if (command->groups & CMD_FSCK)
-        ADD(&b, {"repair", 0, OPT_FLAG, &c->repair, NULL, NULL, NULL,
-                 "put right what can be; batches with lost jobs are paused meanwhile", 0, 0});
+        ADD(&b,
+            {"repair", 0, OPT_FLAG, &c->repair, NULL, NULL, NULL,
+             "put right what can be; batches with lost jobs are held back meanwhile", 0, 0});
     if (command->groups & (CMD_RETRY | CMD_DEAD))
         ADD(&b, {.type = OPT_GROUP, .help = "Which, and what is done to them"},
             {"code", 0, OPT_STR, &c->code, "CODE,...", NULL, NULL,

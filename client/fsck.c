@@ -8,12 +8,22 @@
 
 #define ACCOUNT_TIMEOUT 5.0
 #define MOST_BATCHES    100000
+#define MOMENT          2.0 // seconds for an answer after an interruption
+
+// What the answer would be put into lies on the stack, mostly: it comes now or never.
+static void interrupted(struct fsck *f)
+{
+    session_go_on(f->session); // once more is once more
+    f->gone = session_wait_for(f->session, &f->done, MOMENT) != OK;
+    if (f->gone)
+        session_abandon(f->session);
+}
 
 enum err fsck_wait(struct fsck *f, enum err started)
 {
     enum err e = started == OK ? session_wait(f->session, &f->done) : started;
-    if (e == ERR_CANCELLED) // what the answer would be put into lies on the stack, mostly
-        session_abandon(f->session);
+    if (e == ERR_CANCELLED)
+        interrupted(f);
     f->done = false;
     return e == OK ? f->err : e;
 }

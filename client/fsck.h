@@ -10,7 +10,7 @@
 #include "client/session.h"
 
 struct fsck_options {
-    bool mend; // puts right what can be; batches with lost jobs are paused for that moment
+    bool mend; // puts right what can be; batches with lost jobs are held back for that moment
     void (*problem)(void *ctx, struct span text, bool mended);
     void *ctx;
 };

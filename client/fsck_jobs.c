@@ -17,7 +17,7 @@
 struct status {
     struct fsck *fsck;
     int64_t in, open, ev, ended[3];
-    bool paused;
+    int64_t unknown;
 };
 
 static void on_status(void *ctx, enum err e, const struct queue_batch *b)
@@ -33,7 +33,7 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
     s->ended[0] = b->completed;
     s->ended[1] = b->failed;
     s->ended[2] = b->cancelled;
-    s->paused = b->paused;
+    s->unknown = b->possible_double_bill;
 }
 
 static enum err status_of(struct fsck_batch *b, struct status *s)
@@ -96,13 +96,15 @@ static enum err read_runs(struct fsck_batch *b)
 
 struct page { // of events
     struct fsck_batch *batch;
-    uint64_t last; // that was read
+    uint64_t last;   // that was read
+    int64_t unknown; // calls of unknown outcome
     unsigned strange;
 };
 
 static void take_event(struct page *p, const struct event *e, uint64_t number)
 {
     struct fsck_batch *b = p->batch;
+    p->unknown += e->type == EVENT_UNKNOWN;
     if (!event_terminal(e->type))
         return;
     if (e->index >= b->n || e->run > b->jobs[e->index].run) {
@@ -134,7 +136,7 @@ static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_
     p->batch->fsck->result->events += p->last - from;
 }
 
-static enum err read_events(struct fsck_batch *b)
+static enum err read_events(struct fsck_batch *b, int64_t *unknown)
 {
     struct page p = {.batch = b};
     enum err e = OK;
@@ -142,6 +144,7 @@ static enum err read_events(struct fsck_batch *b)
         e = fsck_wait(b->fsck,
                       queue_events(b->fsck->queue, b->name, p.last, EVENTS, 0, on_events, &p));
     } while (e == OK && b->fsck->next && p.last < (uint64_t)b->ev);
+    *unknown = p.unknown;
     return e;
 }
 
@@ -172,25 +175,28 @@ static void on_mended(void *ctx, enum err e, int64_t value)
     f->err = e;
 }
 
-static enum err compare_counters(struct fsck_batch *b, const struct status *s)
+#define COUNTERS 4
+
+static enum err compare_counters(struct fsck_batch *b, const struct status *s, int64_t unknown)
 {
-    static const char *const names[] = {"completed", "failed", "cancelled"};
-    int64_t counted[4] = {0};
-    bool wrong = false;
+    static const char *const names[COUNTERS] = {"completed", "failed", "cancelled",
+                                                "calls of unknown outcome"};
+    const int64_t told[COUNTERS] = {s->ended[0], s->ended[1], s->ended[2], s->unknown};
+    int64_t is[4] = {0}; // by state, of which 0 is open
     for (uint32_t i = 0; i < b->n; i++)
-        counted[b->jobs[i].state & 3]++;
-    for (int k = 0; k < 3; k++)
-        wrong = wrong || counted[k + 1] != s->ended[k];
-    if (!wrong)
-        return OK;
+        is[b->jobs[i].state & 3]++;
+    const struct check_counters counted = {b->ev, {is[1], is[2], is[3]}, unknown};
+    const int64_t right[COUNTERS] = {is[1], is[2], is[3], unknown};
     enum err e = ERR_MISSING;
+    if (memcmp(told, right, sizeof told) == 0)
+        return OK;
     if (b->fsck->options->mend)
-        e = fsck_wait(b->fsck, check_mend_counters(b->fsck->queue, b->name, b->ev, counted + 1,
-                                                   on_mended, b->fsck));
-    for (int k = 0; k < 3; k++)
-        if (counted[k + 1] != s->ended[k])
+        e = fsck_wait(b->fsck, check_mend_counters(b->fsck->queue, b->name, &counted, on_mended,
+                                                   b->fsck));
+    for (int k = 0; k < COUNTERS; k++)
+        if (right[k] != told[k])
             fsck_problem(b->fsck, e == OK, "batch %.*s: %s: %" PRId64 ", counted %" PRId64,
-                         (int)b->name.len, b->name.ptr, names[k], counted[k + 1], s->ended[k]);
+                         (int)b->name.len, b->name.ptr, names[k], right[k], told[k]);
     return e == ERR_MISSING ? OK : e;
 }
 
@@ -212,7 +218,6 @@ static enum err snapshot(struct fsck_batch *b, struct status *s, bool *still)
     }
     b->ev = s->ev;
     b->open = s->open;
-    b->paused = s->paused;
     return e;
 }
 
@@ -220,11 +225,12 @@ enum err fsck_jobs(struct fsck *f, const char *batch)
 {
     struct fsck_batch b = {.fsck = f, .name = span_of(batch)};
     struct status s = {0};
+    int64_t unknown;
     bool still;
     enum err e = snapshot(&b, &s, &still);
-    if (e == OK && still && (e = read_events(&b)) == OK) {
+    if (e == OK && still && (e = read_events(&b, &unknown)) == OK) {
         compare_told(&b);
-        e = compare_counters(&b, &s);
+        e = compare_counters(&b, &s, unknown);
     }
     if (e == OK)
         e = fsck_places(&b);

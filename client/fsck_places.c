@@ -2,12 +2,10 @@
 // delayed ones, or with a worker.
 //
 // Jobs move while we look. One that seems to be nowhere, or in two places, is looked for again;
-// only what is so at every look is wrong. To mend, the batch is paused: then jobs move only
-// from workers to delayed to ready, the order of the look, and none can be missed.
+// only what is so at every look is wrong. While nobody claims (see fsck_mend.c), jobs move only
+// from workers to lost ones to delayed to ready, the order of the look, and none can be missed.
 #include <inttypes.h>
-#include <stdlib.h>
 
-#include "broker/job.h"
 #include "client/fsck_private.h"
 
 #define LOOKS 4
@@ -39,6 +37,10 @@ static enum err look_at(struct fsck_batch *b, enum check_place where, struct spa
     do {
         e = fsck_wait(b->fsck,
                       check_tickets(b->fsck->queue, where, name, b->fsck->next, on_tickets, b));
+        uint64_t next = b->fsck->next;
+        if (e == OK)
+            e = fsck_mend_go_on(b);
+        b->fsck->next = next;
     } while (e == OK && b->fsck->next != 0);
     return e;
 }
@@ -54,7 +56,7 @@ static enum err look_at_all(struct fsck_batch *b, const struct fsck_names *names
     return e;
 }
 
-static enum err look(struct fsck_batch *b)
+enum err fsck_look(struct fsck_batch *b)
 {
     struct fsck *f = b->fsck;
     struct fsck_names holders = {.fsck = f}, lists = {.fsck = f};
@@ -62,9 +64,9 @@ static enum err look(struct fsck_batch *b)
         b->jobs[i].places = 0;
     enum err e = fsck_wait(f, check_holders(f->queue, fsck_take_names, &holders));
     if (e == OK)
-        e = look_at_all(b, &holders, CHECK_LOST);
-    if (e == OK)
         e = look_at_all(b, &holders, CHECK_ACTIVE);
+    if (e == OK)
+        e = look_at_all(b, &holders, CHECK_LOST);
     if (e == OK)
         e = look_at(b, CHECK_DELAYED, b->name);
     if (e == OK)
@@ -91,111 +93,39 @@ static uint32_t suspects(struct fsck_batch *b, unsigned looks)
     return n;
 }
 
-// --- Mending --------------------------------------------------------------------------------
-
-static void on_value(void *ctx, enum err e, int64_t value)
+static bool is_mended(const struct fsck_batch *b, const struct fsck_job *j)
 {
-    struct fsck *f = ctx;
-    f->done = true;
-    f->err = e;
-    f->next = (uint64_t)value;
+    return b->mended && j->places == 0;
 }
 
-struct routes {
-    struct fsck *fsck;
-    struct buf text[QUEUE_MAX_JOBS];
-};
-
-static void on_inputs(void *ctx, enum err e, const struct span *inputs, size_t n)
+static void tell(struct fsck_batch *b)
 {
-    struct routes *r = ctx;
-    r->fsck->done = true;
-    r->fsck->err = e;
-    for (size_t i = 0; i < n; i++) {
-        struct span id, map;
-        struct job job;
-        if (inputs[i].len && job_input_read(inputs[i], &id, &map) == OK &&
-            job_decode(&job, map, NULL) == OK)
-            queue_route(&r->text[i], &job);
-    }
-}
-
-static enum err mend_some(struct fsck_batch *b, const uint32_t *indexes, size_t n)
-{
-    struct fsck *f = b->fsck;
-    struct routes *r = calloc(1, sizeof *r);
-    struct check_job jobs[QUEUE_MAX_JOBS];
-    size_t have = 0;
-    if (!r)
-        return ERR_NOMEM;
-    r->fsck = f;
-    for (size_t i = 0; i < n; i++)
-        r->text[i].max = 4 * JOB_MAX_NAME;
-    enum err e = fsck_wait(f, queue_inputs(f->queue, b->name, n, indexes, on_inputs, r));
-    for (size_t i = 0; e == OK && i < n; i++)
-        if (r->text[i].len)
-            jobs[have++] = (struct check_job){indexes[i], buf_str(&r->text[i])};
-    if (e == OK && have > 0)
-        e = fsck_wait(f, check_mend_places(f->queue, b->name, have, jobs, on_value, f));
-    for (size_t i = 0; i < n; i++)
-        buf_free(&r->text[i]);
-    free(r);
-    return e;
-}
-
-static enum err mend_missing(struct fsck_batch *b)
-{
-    uint32_t indexes[QUEUE_MAX_JOBS];
-    size_t n = 0;
-    enum err e = look(b);
-    for (uint32_t i = 0; e == OK && i < b->n; i++) {
-        if (b->jobs[i].state == 0 && b->jobs[i].places == 0)
-            indexes[n++] = i;
-        if (n == QUEUE_MAX_JOBS || (n > 0 && i + 1 == b->n)) {
-            e = mend_some(b, indexes, n);
-            n = 0;
-        }
-    }
-    return e;
-}
-
-static enum err pause(struct fsck_batch *b, bool on)
-{
-    struct fsck *f = b->fsck;
-    return b->paused ? OK : fsck_wait(f, queue_pause(f->queue, b->name, on, on_value, f));
-}
-
-static enum err mend(struct fsck_batch *b)
-{
-    enum err e = pause(b, true);
-    if (e == OK) {
-        enum err ended = mend_missing(b);
-        e = pause(b, false);
-        e = ended == OK ? e : ended;
-    }
-    return e;
-}
-
-enum err fsck_places(struct fsck_batch *b)
-{
-    uint32_t n = 0, shown = 0;
-    enum err e = OK;
-    if (b->open == 0)
-        return OK;
-    for (unsigned looks = 1; e == OK && looks <= LOOKS && (looks == 1 || n > 0); looks++)
-        if ((e = look(b)) == OK)
-            n = suspects(b, looks);
-    if (e == OK && n > 0 && b->fsck->options->mend)
-        e = mend(b);
-    for (uint32_t i = 0; e == OK && n > 0 && i < b->n; i++) {
+    uint32_t shown = 0;
+    for (uint32_t i = 0; i < b->n; i++) {
         const struct fsck_job *j = &b->jobs[i];
         if (j->missed == LOOKS && shown++ < SHOWN)
-            fsck_problem(b->fsck, b->fsck->options->mend && j->places == 0,
+            fsck_problem(b->fsck, is_mended(b, j),
                          "batch %.*s: job %" PRIu32 " is open and in %u places, not one",
                          (int)b->name.len, b->name.ptr, i, j->places);
     }
     if (shown > SHOWN)
-        fsck_problem(b->fsck, b->fsck->options->mend, "batch %.*s: and %u more like that",
-                     (int)b->name.len, b->name.ptr, shown - SHOWN);
+        fsck_problem(b->fsck, b->mended, "batch %.*s: and %u more like that", (int)b->name.len,
+                     b->name.ptr, shown - SHOWN);
+}
+
+enum err fsck_places(struct fsck_batch *b)
+{
+    uint32_t n = 0;
+    enum err e = OK;
+    if (b->open == 0)
+        return OK;
+    for (unsigned looks = 1; e == OK && looks <= LOOKS && (looks == 1 || n > 0); looks++)
+        if ((e = fsck_look(b)) == OK)
+            n = suspects(b, looks);
+    b->suspect = LOOKS;
+    if (e == OK && n > 0 && b->fsck->options->mend)
+        e = fsck_mend(b);
+    if (e == OK && n > 0)
+        tell(b);
     return e;
 }

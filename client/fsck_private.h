@@ -10,11 +10,13 @@ struct fsck {
     struct queue *queue;
     const struct fsck_options *options;
     struct fsck_result *result;
+    bool gone; // the connection was given up: nothing can be asked any more
     bool done; // of the request under way:
     enum err err;
     uint64_t next;
 };
-// Waits for the request that was started; the outcome of both.
+// Waits for the request that was started; the outcome of both. ERR_CANCELLED: interrupted; its
+// answer, if it was there within a moment, was read all the same.
 MUST_USE enum err fsck_wait(struct fsck *f, enum err started);
 void fsck_problem(struct fsck *f, bool mended, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
@@ -34,6 +36,8 @@ MUST_USE enum err fsck_jobs(struct fsck *f, const char *batch);
 
 // --- fsck_places.c --------------------------------------------------------------------------
 
+#define FSCK_TOKEN 8 // bytes
+
 struct fsck_job {
     uint16_t run;
     uint8_t state;  // 0 open, 1 completed, 2 failed, 3 cancelled
@@ -47,8 +51,20 @@ struct fsck_batch {
     struct fsck_job *jobs;
     uint32_t n;
     int64_t open, ev;
-    bool paused;
+    unsigned suspect;               // looks after which a job is lost; set by fsck_places()
+    bool mended;                    // jobs that were nowhere are ready again
+    char token[2 * FSCK_TOKEN + 1]; // of the hold; "": the batch is not held back
+    int64_t asked_ms;               // when it was prolonged last, clock_mono_ms()
 };
 MUST_USE enum err fsck_states(struct fsck_batch *b); // reads the jobs' states anew
 MUST_USE enum err fsck_places(struct fsck_batch *b);
+MUST_USE enum err fsck_look(struct fsck_batch *b); // counts the places of all jobs
+
+// --- fsck_mend.c ----------------------------------------------------------------------------
+
+// Makes jobs ready again that were nowhere at all looks and still are. Sets `mended` when it
+// could.
+MUST_USE enum err fsck_mend(struct fsck_batch *b);
+// To be called during a long look: prolongs the hold, if there is one.
+MUST_USE enum err fsck_mend_go_on(struct fsck_batch *b);
 #endif

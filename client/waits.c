@@ -1,5 +1,5 @@
-// waits.c - see waits.h. The queue keeps who holds a batch back: '1' a person, "budget", or
-// "account", and then "ACCOUNT LIMIT" of what has no room.
+// waits.c - see waits.h. The queue keeps who holds a batch back: '1' a person, "fsck" for a
+// moment, "budget", or "account", and then "ACCOUNT LIMIT" of what has no room.
 #include "client/waits.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ static const char *for_account(struct span why, struct buf *message)
 const char *waits_for(const struct collect_batch *b, struct buf *message)
 {
     struct span by = buf_span(&b->paused_by), why = buf_span(&b->blocked_by);
-    if (b->done_ms || span_is(by, "1"))
+    if (b->done_ms || span_is(by, "1") || span_is(by, "fsck"))
         return NULL;
     if (why.len)
         return for_account(why, message);

@@ -11,6 +11,11 @@ end
 local key = P .. 'b:' .. batch
 local b = call('HMGET', key, 'nonce', 'user', 'paused')
 if not b[1] then return {0} end
+if on and (b[3] == 'account' or b[3] == 'fsck') then -- would go on by itself
+  call('ZREM', P .. 'held', batch)
+  call('HSET', key, 'paused', '1')
+  return {1}
+end
 if (b[3] ~= false) == on then return {1} end
 hold(batch, b[2], on and '1' or nil)
 if not on then call('HDEL', key, 'blocked_by') end -- by held.lua: it is told again if it is still so

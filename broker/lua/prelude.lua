@@ -251,10 +251,11 @@ local function count_figures(batch, sums)
   for i, n in pairs(sums) do call('HINCRBY', P .. 'b:' .. batch, FIGURES[i], int(n)) end
 end
 
--- Takes a batch's lists out of their rings (why: who holds it back), or brings them in again.
+-- Takes a batch's lists out of their rings (why: who holds it back), or brings them in again: then
+-- whoever mends it (see mend.lua) no longer knows where its jobs are.
 local function hold(batch, user, why)
   local key = P .. 'b:' .. batch
-  if why then call('HSET', key, 'paused', why) else call('HDEL', key, 'paused') end
+  if why then call('HSET', key, 'paused', why) else call('HDEL', key, 'paused', 'mending') end
   for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
     local n = call('LLEN', P .. 'r:' .. list)
     local _, lane_model = list_parts(list)

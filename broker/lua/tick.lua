@@ -8,12 +8,12 @@ local lease, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 -- After a gap the server was away, not the workers: nothing is reaped for one lease.
 local c = call('HMGET', KEYS[1], 'last_tick', 'hold')
-local hold = tonumber(c[2] or 0)
+local none_before = tonumber(c[2] or 0) or 0
 call('HDEL', KEYS[1], 'last_tick')
 call('HSET', KEYS[1], 'last_tick', int(now))
 if c[1] and now - tonumber(c[1]) > 3000 then
-  hold = now + lease
-  call('HSET', KEYS[1], 'hold', int(hold))
+  none_before = now + lease
+  call('HSET', KEYS[1], 'hold', int(none_before))
 end
 
 local function promote()
@@ -41,7 +41,7 @@ end
 -- One rename voids every claim of the dead incarnation at once; the lease entry goes last.
 local function reap()
   local inc = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'LIMIT', 0, 1)[1]
-  if not inc or now < hold then return 0 end
+  if not inc or now < none_before then return 0 end
   local op = call('HGET', P .. 'w:' .. inc, 'op')
   if op then -- its jobs are at the provider, whoever died
     local b = call('HMGET', P .. 'bo:' .. op, 'inc', 'until')
@@ -91,12 +91,13 @@ local function reap()
   return #fields
 end
 
--- Batches whose user or project had no room, see held.lua.
+-- Batches whose user or project had no room, see held.lua; and those of which who mended them is
+-- gone, see mend.lua.
 local function try_held()
   for _, batch in ipairs(call('ZRANGEBYSCORE', P .. 'held', 0, now, 'LIMIT', 0, 8)) do
     call('ZREM', P .. 'held', batch)
     local b = call('HMGET', P .. 'b:' .. batch, 'paused', 'user')
-    if b[1] == 'account' then hold(batch, b[2], nil) end
+    if b[1] == 'account' or b[1] == 'fsck' then hold(batch, b[2], nil) end
   end
 end
 

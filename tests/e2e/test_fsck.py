@@ -4,12 +4,18 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 
 import farm
 from farm import Farm
 
+sys.path.insert(0, farm.os.path.join(farm.os.path.dirname(__file__), "..", "torturing"))
+from link import Net  # noqa: E402
+
 PREFIX = "local P, call = 'genfarm:{default}:', redis.call\n"
 LIST = "local list = call('SMEMBERS', P .. 'ls:b')[1]\n"
+LOSE = ("call('LPOP', P .. 'r:' .. list) "
+        "call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), -1)")
 
 # What is done to the queue, a word of what must be said, and whether it can be repaired.
 DAMAGES = [
@@ -32,6 +38,7 @@ DAMAGES = [
     ("call('ZREM', P .. 'batches', 'b')", "not among the batches", True),
     ("call('HINCRBY', P .. 'b:b', 'completed', 1) call('HINCRBY', P .. 'b:b', 'open', -1)",
      "completed: 0, counted 1", True),
+    ("call('HINCRBY', P .. 'b:b', 'unknown', 2)", "calls of unknown outcome: 0, counted 2", True),
     ("call('SET', P .. 'st:gone', 'x')", "left of a batch that is gone", True),
     ("call('SREM', P .. 'ls:b', list)", "not among its batch's", True),
     ("call('RPUSH', P .. 'ur:' .. string.match(list, '^(%d/[^/]+/[^/]+)') .. '/default', 'no')",
@@ -141,6 +148,110 @@ def interrupted():
         assert p.returncode == 130 and said == "genfarm: interrupted\n", (p.returncode, said)
 
 
+class Mending:
+    """fsck --repair of a lost job, at a point where its batch is held back: what it says to mend
+    is kept from the server until let()."""
+
+    def __init__(self, f):
+        self.there, self.go = threading.Event(), threading.Event()
+        net = Net(f.socket, 1, 1)
+        url = net.open("fsck", f.path("fsck%d.sock" % len(f.children)))
+        net.links["fsck"].wish = self.wish
+        f.genfarm("submit", f.prompts(10), "--batch", "b")
+        f.cli("EVAL", PREFIX + LIST + LOSE, "0")
+        self.p = f.start(farm.os.path.join(farm.BIN, "genfarm"), "fsck", "--repair", "--json",
+                         "--redis", url, text=True, stdout=subprocess.PIPE,
+                         stderr=subprocess.DEVNULL)
+        assert self.there.wait(60)
+
+    def wish(self, one):
+        if b"\r\nplaces\r\n" in one:
+            self.there.set()
+            self.go.wait(60)
+
+    def let(self):
+        self.go.set()
+        out, _ = self.p.communicate(timeout=60)
+        return self.p.returncode, [json.loads(line) for line in out.splitlines()]
+
+
+def paused(f):
+    return f.cli("HGET", "genfarm:{default}:b:b", "paused")
+
+
+def held(f):
+    return f.cli("ZSCORE", "genfarm:{default}:held", "b")
+
+
+def killed_while_it_mends():
+    """The batch goes on by itself, within a minute at most; the next fsck mends it."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        m = Mending(f)
+        assert paused(f) == "fsck"
+        m.p.kill()
+        m.p.wait()
+        m.go.set()
+        now = int(f.cli("TIME").split()[0]) * 1000
+        assert now < int(held(f)) <= now + 60000, (now, held(f))
+        f.worker("--concurrency", "4", "--lease", "2")
+        f.cli("ZADD", "genfarm:{default}:held", "1", "b")  # the time is up
+        farm.until(lambda: not paused(f))
+        fsck(f, "--repair", status=0)
+        out = f.genfarm("watch", "b", "--json").stdout
+        farm.check_events([json.loads(line) for line in out.splitlines()], 10)
+        assert len(f.requests()) == 10 and fsck(f) == (0, [])
+
+
+def interrupted_while_it_mends():
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        m = Mending(f)
+        m.p.send_signal(signal.SIGINT)
+        assert m.let()[0] == 130
+        f.worker("--concurrency", "4", "--lease", "2")
+        farm.until(lambda: not paused(f), 90)  # at once, or when the hold ends
+        fsck(f, "--repair", status=0)
+        f.genfarm("watch", "b")
+        assert len(f.requests()) == 10 and fsck(f) == (0, [])
+
+
+def paused_while_it_mends():
+    """A pause, or an end of one, that a person asks for meanwhile stands."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        m = Mending(f)
+        f.genfarm("pause", "b")
+        status, found = m.let()
+        assert status == 0 and [p["repaired"] for p in found] == [True], found
+        assert paused(f) == "1" and not held(f)
+        assert fsck(f) == (0, [])
+        f.genfarm("resume", "b")
+
+        f.cli("FLUSHALL")
+        m = Mending(f)
+        f.genfarm("resume", "b")
+        status, found = m.let()
+        assert status == 1 and [p["repaired"] for p in found] == [False], found
+        assert not paused(f)
+        status, found = fsck(f, "--repair")
+        assert status == 0 and not paused(f), found
+        f.worker("--concurrency", "4", "--lease", "2")
+        f.genfarm("watch", "b")
+        assert len(f.requests()) == 10 and fsck(f) == (0, [])
+
+        f.cli("FLUSHALL")  # of a batch that was paused before
+        f.genfarm("submit", f.prompts(10), "--batch", "b")
+        f.genfarm("pause", "b")
+        f.cli("EVAL", PREFIX + LIST + "call('LPOP', P .. 'r:' .. list)", "0")  # not counted ready
+        fsck(f, "--repair", status=0)
+        assert paused(f) == "1" and fsck(f) == (0, [])
+
+
 if __name__ == "__main__":
     sys.exit(farm.main([damages_are_found, repaired_queues_finish, an_end_that_was_missed,
-                        well_while_it_works, interrupted]))
+                        well_while_it_works, interrupted, killed_while_it_mends,
+                        interrupted_while_it_mends, paused_while_it_mends]))

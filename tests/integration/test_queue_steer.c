@@ -342,6 +342,40 @@ static void the_whole_queue_is_paused(void **state)
     free(claim_ok(f, &h, 6, 6));
 }
 
+static void held_for_an_account(struct farm *f)
+{
+    struct told t = {0};
+    struct buf event = {.max = 256};
+    event_encode(&event, &(struct event){.type = EVENT_BLOCKED, .run = 1});
+    enum err e =
+        queue_held(f->queue, SPAN("b"), SPAN("0123456789abcdef"), SPAN("user:ann"),
+                   SPAN("usd/month"), INT64_C(1) << 50, buf_span(&event), told_value, &t);
+    assert_int_equal(farm_wait(f, e, &t).value, 1);
+    buf_free(&event);
+}
+
+// What has no room is tried again when its time has come, unless somebody paused it meanwhile.
+static void a_batch_that_is_held_is_tried_again(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    farm_submit(f, "b", "ann", NULL, 6);
+    held_for_an_account(f);
+    free(claim_ok(f, &h, 6, 0));
+    redis_server_do(f->server, "ZADD " FARM_PREFIX "held 1 b");
+    assert_int_equal(farm_tick(f).err, OK);
+    assert_false(farm_status(f, "b").b.paused);
+    free(claim_ok(f, &h, 2, 2));
+    held_for_an_account(f);
+    assert_int_equal(farm_pause(f, "b", true).err, OK);
+    redis_server_do(f->server, "ZADD " FARM_PREFIX "held 1 b");
+    assert_int_equal(farm_tick(f).err, OK);
+    assert_true(farm_status(f, "b").b.paused);
+    assert_int_equal(farm_pause(f, "b", false).err, OK);
+    free(claim_ok(f, &h, 6, 4));
+    audit(f->server);
+}
+
 // --- Looking ---
 
 struct seen {
@@ -542,6 +576,7 @@ int main(void)
         T(a_paused_batch_is_not_claimed),
         T(a_paused_batch_can_be_cancelled),
         T(the_whole_queue_is_paused),
+        T(a_batch_that_is_held_is_tried_again),
         T(batches_are_listed),
         T(states_are_told),
         T(inputs_are_kept),
