@@ -30,7 +30,7 @@ void account_read_spec(struct account_state *s); // `allowed` of `spec`
 struct account_call {
     uint64_t number;        // of this call, within the incarnation
     unsigned user, project; // places among the names
-    int64_t worst;          // millionths of USD
+    int64_t worst;          // millionths of USD; below 0: not known
 };
 struct account_verdict {
     bool limited;
@@ -38,7 +38,8 @@ struct account_verdict {
     int64_t allowed, used, until_ms; // of that
 };
 // marks: of each call '1' reserved; 'f' nothing limits it; 'w' no room until calls under way
-// have ended; 'b' no room in this period. A verdict for each name. Valid when OK.
+// have ended; 'b' no room in this period; 'u' its USD are limited, and what it may cost is not
+// known. A verdict for each name. Valid when OK.
 typedef void account_reserved(void *ctx, enum err e, struct span marks,
                               const struct account_verdict *v);
 MUST_USE enum err account_reserve(struct redis *r, double timeout, struct span inc,

@@ -23,8 +23,12 @@ const struct model *catalogue_at(const struct catalogue *c, size_t i); // NULL: 
 struct span model_name(const struct model *m);
 struct span model_tier(const struct model *m, struct span name); // its limits; empty: none
 struct span model_retires(const struct model *m);                // "2026-10-02", or empty
+struct span model_size(const struct model *m, size_t i);         // empty: past the last
 // Whether the model can do what the job asks (size, aspect ratio). `why`: what it cannot.
 MUST_USE enum err model_check(const struct model *m, const struct job *j, struct buf *why);
+
+// Of one image of this size; "" is the default one. ERR_MISSING: not known.
+MUST_USE enum err model_image_tokens(const struct model *m, struct span size, int64_t *tokens);
 
 // What a call costs, in millionths of a dollar, rounded up. ERR_MISSING: the catalogue has no
 // price; it is never guessed as zero.
@@ -41,4 +45,7 @@ MUST_USE enum err model_worst(const struct model *m, const struct job *j, size_t
 // The estimate for one image of this size ("" is the default) and that many bytes of prompt.
 MUST_USE enum err model_estimate(const struct model *m, const struct job *j,
                                  size_t prompt_bytes, int64_t *micro);
+// In words, why it is not known what this job's call may cost: "the catalogue has no price of
+// lane flex of model M". Where the above say ERR_MISSING.
+void catalogue_unpriced(const struct catalogue *c, const struct job *j, struct buf *why);
 #endif

@@ -133,7 +133,7 @@ struct queue_field { // SEQ:SLOT
 // marks: n characters, see the scripts. Valid when OK.
 typedef void queue_marks_done(void *ctx, enum err e, struct span marks);
 // `number` rises by one; the same may be sent again until it is answered. `worst`: of each
-// call, millionths of USD; NULL: nothing.
+// call, millionths of USD, below 0 where that is not known; NULL: nothing.
 MUST_USE enum err queue_sent(struct queue *q, struct span inc, uint64_t number, size_t n,
                              const struct queue_field *fields, const int64_t *worst,
                              queue_marks_done *done, void *ctx);
@@ -349,6 +349,7 @@ MUST_USE enum err queue_unheld(struct queue *q, struct span account, queue_done 
 MUST_USE enum err queue_usage(struct queue *q, int64_t day, queue_names_done *done, void *ctx);
 struct queue_worker {
     struct span inc, host, pid, concurrency, flight, version, sink, limits;
+    struct span projects; // "art,spare": whose keys it has
     int64_t since_ms, lease_ends_ms;
 };
 typedef void queue_workers_done(void *ctx, enum err e, const struct queue_worker *w, size_t n);

@@ -320,7 +320,7 @@ enum err queue_states(struct queue *q, struct span batch, uint32_t first, size_t
 
 // --- Workers --------------------------------------------------------------------------------
 
-// [inc, lease's end, host, pid, concurrency, flight, version, sink, since, limits]; nil where
+// [inc, lease's end, host, pid, concurrency, flight, version, sink, since, limits, projects]; nil where
 // unknown
 static enum err read_worker(const redisReply *r, struct queue_worker *w)
 {
@@ -335,6 +335,8 @@ static enum err read_worker(const redisReply *r, struct queue_worker *w)
         w->flight = SPAN("0");
     w->since_ms = reply_int_or_zero(reply_at(r, 8));
     if (!reply_str(reply_at(r, 9), &w->limits) && !reply_nil(reply_at(r, 9)))
+        return ERR_FORMAT;
+    if (!reply_str(reply_at(r, 10), &w->projects) && !reply_nil(reply_at(r, 10)))
         return ERR_FORMAT;
     return OK;
 }

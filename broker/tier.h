@@ -1,5 +1,5 @@
 // tier.h - named tiers: limits by model, under a name, as a catalogue has them. A provider
-// sells quotas in tiers and does not publish their numbers, so that they are the operator's:
+// sells quotas in tiers and publishes few of their numbers: the others are the operator's:
 //
 //   {"name": "gemini-3-pro-image", "tiers": {"tier1": "rpm=50,rpd=2000", "tier2": "rpm=500"},
 //   ...}

@@ -10,6 +10,7 @@
 #include "broker/job.h"
 #include "client/collect.h"
 #include "client/input.h"
+#include "client/quota.h"
 #include "client/session.h"
 #include "common/opt.h"
 
@@ -64,8 +65,9 @@ struct cmd {
     bool csv, calls;
     const char *day, *since, *until; // YYYY-MM-DD, of UTC
     const char *budget_text;
-    const char *project; // whose budget is looked at; NULL: "default"
-    int64_t budget;      // millionths of USD; 0: not given
+    const char *project;    // whose quota is looked at; NULL: of the workers there are
+    struct quota_need need; // of the inputs
+    int64_t budget;         // millionths of USD; 0: not given
     bool skip_bad;
     uint64_t count;
     double keep;
@@ -111,13 +113,18 @@ int cmd_inputs(struct cmd *c, struct inputs **out);
 // The batch's name and the options kept with it, then all of the jobs. 0 or an exit status.
 int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                       struct span batch);
+struct span cmd_user(const struct cmd *c); // on whose behalf; empty: nobody was named
+
+// --- cmd_need.c ------------------------------------------------------------------------------
+
+void cmd_need(struct cmd *c, const struct inputs *in); // reckons c->need
 // Says how many calls there are, and what they cost: the estimate, and at worst.
-void cmd_show_need(const struct cmd *c, const struct inputs *in);
+void cmd_show_need(const struct cmd *c);
 // Whether the batch's budget allows a call at all, and, connected, whether its user and its
 // project may use what it asks for. Says what does not; 0 or an exit status: then nothing may
 // be submitted.
-int cmd_check_budget(const struct cmd *c, const struct inputs *in);
-int cmd_check_accounts(struct cmd *c, struct session *s, const struct inputs *in);
+int cmd_check_budget(const struct cmd *c);
+int cmd_check_accounts(struct cmd *c, struct session *s);
 
 // --- cmd_follow.c ---------------------------------------------------------------------------
 

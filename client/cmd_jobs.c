@@ -6,14 +6,14 @@
 #include <unistd.h>
 
 #include "client/cmd.h"
-#include "client/quota.h"
 #include "client/submit.h"
 #include "common/backoff.h"
+#include "common/clock.h"
 #include "common/json.h"
 #include "common/text.h"
 
 #define MAX_COMPLAINTS (1u << 20)
-#define MAX_UNKNOWN    10 // models that are named
+#define MAX_WARNED     10 // models that are named
 
 // In the order of cmd_options.c's job options; the user is the batch's, not a job's.
 static const char *const members[] = {
@@ -25,7 +25,7 @@ static const char *const members[] = {
 #define DEDUPE           13
 #define DEDUPE_BY_ITSELF "1d" // what --dedupe means without a time
 
-static struct span user_of(const struct cmd *c)
+struct span cmd_user(const struct cmd *c)
 {
     return span_of(c->texts[USER]);
 }
@@ -64,7 +64,7 @@ int cmd_defaults(struct cmd *c)
         c->defaults.fail_unknown = true;
     else if (strcmp(c->on_unknown, "retry") != 0)
         return cmd_say(EXIT_USAGE, "--on-unknown %s: must be retry or fail", c->on_unknown);
-    if (c->texts[USER] && !job_name_ok(user_of(c)))
+    if (c->texts[USER] && !job_name_ok(cmd_user(c)))
         return cmd_say(EXIT_USAGE, "--user: 1 to 100 of A-Z a-z 0-9 . _ -");
     if (c->batch && !job_name_ok(span_of(c->batch)))
         return cmd_say(EXIT_USAGE,
@@ -86,26 +86,36 @@ static bool model_fits(void *ctx, struct span map, struct buf *why)
     return !m || model_check(m, &job, why) == OK;
 }
 
-// Of a model that the catalogue does not have nothing is known. Each is named once, as far as
-// they stand together.
-static void warn_unknown(const struct cmd *c, const struct inputs *in)
+// Each model once, as far as they stand together: of one that the catalogue does not have
+// nothing is known; one that has retired may be gone.
+static void warn_of_models(const struct cmd *c, const struct inputs *in)
 {
     struct buf last = {.max = 1024}, shown = {.max = 1024};
+    char today[CLOCK_RFC3339_SIZE];
     unsigned told = 0;
-    for (size_t i = 0; i < inputs_count(in) && told < MAX_UNKNOWN; i++) {
+    clock_rfc3339(clock_wall_ms(), today);
+    for (size_t i = 0; i < inputs_count(in) && told < MAX_WARNED; i++) {
         struct job job;
         if (job_decode(&job, inputs_at(in, i).map, NULL) != OK ||
-            span_equal(buf_span(&last), job.model) || catalogue_find(c->catalogue, job.model))
+            (last.len && span_equal(buf_span(&last), job.model)))
             continue;
+        const struct model *m = catalogue_find(c->catalogue, job.model);
+        struct span end = m ? model_retires(m) : SPAN("");
         buf_clear(&last);
         buf_clear(&shown);
         buf_add(&last, job.model);
         text_show(&shown, job.model, 100);
+        if (!m)
+            cmd_say(0,
+                    "warning: model %s is not in the catalogue: its price is unknown, and "
+                    "whether there is such a model",
+                    buf_str(&shown));
+        else if (end.len == 10 && memcmp(end.ptr, today, end.len) <= 0)
+            cmd_say(0, "warning: model %s was to be retired on %.*s or later", buf_str(&shown),
+                    (int)end.len, end.ptr);
+        else
+            continue;
         told++;
-        cmd_say(0,
-                "warning: model %s is not in the catalogue: its price is unknown, and whether "
-                "there is such a model",
-                buf_str(&shown));
     }
     buf_free(&last);
     buf_free(&shown);
@@ -155,87 +165,12 @@ int cmd_inputs(struct cmd *c, struct inputs **out)
     int status = judge(c, in, e, &complaints);
     buf_free(&complaints);
     if (status == 0) {
-        warn_unknown(c, in);
+        warn_of_models(c, in);
+        cmd_need(c, in);
         *out = in;
     } else {
         inputs_free(in);
     }
-    return status;
-}
-
-static struct quota_need need_of(const struct cmd *c, const struct inputs *in)
-{
-    struct quota_need n = {.calls = (int64_t)inputs_count(in), .cheapest = INT64_MAX};
-    for (size_t i = 0; i < inputs_count(in); i++) {
-        struct input_entry entry = inputs_at(in, i);
-        struct job job;
-        int64_t best, worst;
-        const struct model *m = NULL;
-        if (job_decode(&job, entry.map, NULL) == OK)
-            m = catalogue_find(c->catalogue, job.model);
-        if (!m || model_estimate(m, &job, job.prompt.len, &best) != OK ||
-            model_worst(m, &job, entry.map.len, &worst) != OK) {
-            n.unpriced++;
-            best = worst = 0;
-        }
-        n.best += best;
-        n.worst += worst;
-        n.cheapest = worst < n.cheapest ? worst : n.cheapest;
-    }
-    if (n.calls == 0)
-        n.cheapest = 0;
-    return n;
-}
-
-void cmd_show_need(const struct cmd *c, const struct inputs *in)
-{
-    struct quota_need n = need_of(c, in);
-    struct buf best = {.max = 64}, worst = {.max = 64};
-    cmd_show_usd(&best, n.best);
-    cmd_show_usd(&worst, n.worst);
-    cmd_say(0, "%zu calls, about %s, %s at worst", inputs_count(in), buf_str(&best),
-            buf_str(&worst));
-    if (n.unpriced > 0)
-        cmd_say(0, "and %zu calls of models the catalogue has no price for", n.unpriced);
-    if (c->budget > 0 && n.best > c->budget)
-        cmd_say(0, "the budget ends before the batch does: the rest waits until it is raised");
-    buf_free(&best);
-    buf_free(&worst);
-}
-
-static int refused(enum err e, const struct buf *why)
-{
-    if (e == ERR_LIMIT)
-        return cmd_say(EXIT_QUOTA, "nothing was submitted: %s", buf_str(why));
-    return cmd_say(EXIT_CANNOT, "%s", why->len ? buf_str(why) : err_text(e));
-}
-
-int cmd_check_budget(const struct cmd *c, const struct inputs *in)
-{
-    struct quota_need n = need_of(c, in);
-    struct buf why = {.max = 1024};
-    enum err e = quota_budget(&n, c->budget, &why);
-    int status = e == OK ? 0 : refused(e, &why);
-    buf_free(&why);
-    return status;
-}
-
-int cmd_check_accounts(struct cmd *c, struct session *s, const struct inputs *in)
-{
-    struct quota_need n = need_of(c, in);
-    struct buf why = {.max = 1024}, name = {.max = ACCOUNT_MAX_NAME + 1};
-    struct span user = user_of(c).len ? user_of(c) : SPAN("default");
-    buf_addf(&name, "user:%.*s", (int)user.len, user.ptr);
-    enum err e = name.err ? name.err : quota_check(s, buf_span(&name), &n, &why);
-    buf_clear(&name);
-    buf_addf(&name, "project:%s", c->project ? c->project : "default");
-    if (e == OK)
-        e = name.err ? name.err : quota_check(s, buf_span(&name), &n, &why);
-    if (e == ERR_DENIED) // a user of Redis who may not see them: they hold all the same
-        e = OK;
-    int status = e == OK ? 0 : refused(e, &why);
-    buf_free(&why);
-    buf_free(&name);
     return status;
 }
 
@@ -310,12 +245,12 @@ int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
     struct source from = {c, in, {.max = 1024}, {.max = 2 * JOB_MAX_BYTES}};
     struct buf options = {.max = 65536};
     struct submit_result r;
-    int status = added_to(s, batch) ? 0 : cmd_check_accounts(c, s, in);
+    int status = added_to(s, batch) ? 0 : cmd_check_accounts(c, s);
     if (status != 0)
         return status;
     describe(c, in, &options);
     struct submit_options o = {.batch = batch,
-                               .user = user_of(c),
+                               .user = cmd_user(c),
                                .total = (uint32_t)inputs_count(in),
                                .fail_unknown = c->defaults.fail_unknown,
                                .keep_s = (int64_t)c->keep,
@@ -371,10 +306,14 @@ int cmd_submit(struct cmd *c)
     int status = cmd_defaults(c);
     if (status == 0)
         status = cmd_inputs(c, &in);
-    if (status == 0 && (status = cmd_check_budget(c, in)) != 0)
+    if (status == 0) {
+        cmd_show_need(c);
+        status = cmd_check_budget(c);
+    }
+    if (status != 0) {
         inputs_free(in);
-    if (status != 0)
         return status;
+    }
     enum err e = connect_patiently(c, &s);
     if (e == OK) {
         cmd_catch_signals(s);

@@ -53,16 +53,16 @@ static void show(const struct cmd *c, const struct input_entry *entry, const str
 }
 
 // Only where a server was named: nothing else is needed of one here.
-static int check(struct cmd *c, const struct inputs *in)
+static int check(struct cmd *c)
 {
     struct session *s;
-    int status = cmd_check_budget(c, in);
+    int status = cmd_check_budget(c);
     if (status != 0 || !c->redis_given)
         return status;
     enum err e = cmd_connect(c, c->redis, c->queue, &s);
     if (e != OK)
         return cmd_say(0, "quotas were not looked at: %s", buf_str(&c->why));
-    status = cmd_check_accounts(c, s, in);
+    status = cmd_check_accounts(c, s);
     session_close(s);
     return status;
 }
@@ -85,8 +85,8 @@ int cmd_preview(struct cmd *c)
             job.model = model_name(m);
         show(c, &entry, &job);
     }
-    cmd_show_need(c, in);
-    status = check(c, in);
+    cmd_show_need(c);
+    status = check(c);
     inputs_free(in);
     return status;
 }

@@ -388,7 +388,10 @@ static int with_farm(struct run *r)
 static int read_inputs(struct run *r)
 {
     int status = cmd_inputs(r->cmd, &r->inputs);
-    return status == 0 ? cmd_check_budget(r->cmd, r->inputs) : status;
+    if (status != 0)
+        return status;
+    cmd_show_need(r->cmd);
+    return cmd_check_budget(r->cmd);
 }
 
 static int start(struct run *r)

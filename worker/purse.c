@@ -173,6 +173,7 @@ static void told_ask(void *ctx, struct pump_item *item, char mark)
     struct purse_call *c = call_of(item);
     struct purse_refusal why = refusal_of(p, c);
     enum purse_answer a = mark == 'b'                  ? PURSE_SHUT
+                          : mark == 'u'                ? PURSE_UNPRICED
                           : mark == '1' || mark == 'f' ? PURSE_OPEN
                                                        : PURSE_WAIT;
     purse_told *told = c->told;
@@ -315,13 +316,19 @@ static void on_tell(struct ev_loop *loop, ev_timer *w, int revents)
     tell_sums(w->data);
 }
 
+// What is not known is counted as nothing where it is not limited.
+static int64_t known(int64_t worst)
+{
+    return worst > 0 ? worst : 0;
+}
+
 static void add_up(struct account_sum *s, const struct purse_call *c,
                    const struct purse_took *took)
 {
     s->calls++;
     s->images += took->unknown ? 1 : took->images;
-    s->micro += took->unknown ? c->worst : took->micro;
-    s->unknown += took->unknown ? c->worst : 0;
+    s->micro += took->unknown ? known(c->worst) : took->micro;
+    s->unknown += took->unknown ? known(c->worst) : 0;
 }
 
 void purse_end(struct purse *p, struct purse_call *c, const struct purse_took *took)
@@ -365,8 +372,8 @@ void purse_correct(struct purse *p, struct span user, struct span project, int64
 {
     const struct account_sum by = {.calls = made ? 0 : -1,
                                    .images = images - 1,
-                                   .micro = micro - worst,
-                                   .unknown = -worst};
+                                   .micro = micro - known(worst),
+                                   .unknown = -known(worst)};
     correct(p, find(p, "user", user), &by);
     correct(p, find(p, "project", project), &by);
 }

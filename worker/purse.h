@@ -27,9 +27,10 @@ void purse_free(struct purse *p); // NULL is fine; calls that were not ended sta
 bool purse_settled(struct purse *p, void (*idle)(void *ctx), void *ctx);
 
 enum purse_answer {
-    PURSE_OPEN, // it may be sent; purse_end() must follow
-    PURSE_WAIT, // no room until calls under way have ended: it is over
-    PURSE_SHUT, // no room in this period: it is over
+    PURSE_OPEN,     // it may be sent; purse_end() must follow
+    PURSE_WAIT,     // no room until calls under way have ended: it is over
+    PURSE_SHUT,     // no room in this period: it is over
+    PURSE_UNPRICED, // its USD are limited, and what it may cost is not known: it is over
 };
 struct purse_refusal {          // of PURSE_SHUT
     struct span account, limit; // "user:ann", "usd/month"
@@ -37,8 +38,8 @@ struct purse_refusal {          // of PURSE_SHUT
 };
 // Once, never from inside purse_enter().
 typedef void purse_told(void *ctx, enum purse_answer a, const struct purse_refusal *why);
-// A call that may cost `worst` millionths of USD. *open: it may be sent at once, and nobody is
-// told. NULL: out of memory.
+// A call that may cost `worst` millionths of USD; below 0: not known. *open: it may be sent at
+// once, and nobody is told. NULL: out of memory.
 struct purse_call *purse_enter(struct purse *p, struct span user, struct span project,
                                int64_t worst, bool *open, purse_told *told, void *ctx);
 struct purse_took {

@@ -300,6 +300,10 @@ void task_marked(struct task *t, char mark)
         gate_end(&t->pass, NULL);
         task_release(t);
         task_say(t, QUEUE_REQUEUE, BUDGET_WAIT_MS);
+    } else if (mark == 'u' && !t->lost) {
+        gate_end(&t->pass, NULL);
+        task_release(t);
+        task_unpriced(t);
     } else if ((mark != '1' && mark != 'r') ||
                t->lost) { // no longer ours: cancelled, or the lease was lost
         gate_end(&t->pass, NULL);

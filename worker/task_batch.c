@@ -108,6 +108,8 @@ void task_moved(struct task *t, char mark)
         task_close_purse(t, &(struct purse_took){.sent = true, .unknown = true});
     if (mark == 'b')
         task_say(t, QUEUE_REQUEUE, BUDGET_WAIT_MS);
+    else if (mark == 'u')
+        task_unpriced(t);
     else
         task_gone(t);
 }

@@ -19,7 +19,7 @@ struct task_lot {                      // what it is to a batch
     struct queue_field field;
     struct span project; // whose room it has, if it is
     bool affordable;     // there is room for it in what its user and its project may use
-    int64_t worst;       // millionths of USD
+    int64_t worst;       // millionths of USD; below 0: not known
     uint64_t bytes_in, bytes_out; // of its request; of its answer, about
 };
 struct task_lot task_lot(const struct task *t);

@@ -129,6 +129,14 @@ void task_gather_purse(struct task *t);
 // A row of an operation has its answer: what it took, where that was reckoned today.
 void task_correct_purse(struct task *t, const struct purse_took *took);
 
+// --- task_money.c: what a call costs, in millionths of USD -----------------------------------
+
+int64_t task_worst(const struct task *t); // what it may cost; below 0: not known
+int64_t task_cost(const struct task *t, const struct provider_result *r); // what it did cost
+struct limit_units task_estimate(const struct task *t);                   // what it will take
+// Fails the job: money is limited, and nobody knows what its call may cost.
+void task_unpriced(struct task *t);
+
 // --- task_report.c: calls that no settle counts ---------------------------------------------
 
 // The settle of our own call was refused, or may have been: the call is counted apart, then the
@@ -150,8 +158,6 @@ void task_failed(struct task *t, enum code code, struct span reason, struct span
 // As another job's failed event says, which is that of `of`.
 void task_failed_as(struct task *t, const struct event *e, struct span of);
 void task_store(struct task *t);
-int64_t task_worst(const struct task *t); // what its call may cost, millionths of USD
-struct limit_units task_estimate(const struct task *t); // what its call will take
 
 // --- task.c ---------------------------------------------------------------------------------
 

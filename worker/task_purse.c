@@ -1,6 +1,5 @@
 // task_purse.c - a task and what its user and its project may use: once the gate has said whose
-// project it is, and after
-// the call.
+// project it is, and after the call.
 #include <string.h>
 
 #include "common/clock.h"
@@ -70,6 +69,12 @@ static void told(void *ctx, enum purse_answer a, const struct purse_refusal *why
         route_enter(t->route, &t->pass);
         return;
     }
+    if (a == PURSE_UNPRICED) {
+        gate_end(&t->pass, NULL);
+        task_release(t);
+        task_unpriced(t);
+        return;
+    }
     if (a == PURSE_SHUT)
         hold_batch(t, why);
     go_back(t);
@@ -110,7 +115,10 @@ static void told_gathered(void *ctx, enum purse_answer a, const struct purse_ref
     if (a == PURSE_SHUT)
         hold_batch(t, why);
     task_release(t);
-    task_say(t, QUEUE_REQUEUE, WAIT_MS);
+    if (a == PURSE_UNPRICED)
+        task_unpriced(t);
+    else
+        task_say(t, QUEUE_REQUEUE, WAIT_MS);
 }
 
 void task_gather_purse(struct task *t)

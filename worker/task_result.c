@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "broker/catalogue.h"
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -71,34 +70,7 @@ void task_failed_as(struct task *t, const struct event *of, struct span whose)
     task_say(t, QUEUE_FAILED, 0);
 }
 
-// --- Money ----------------------------------------------------------------------------------
-
-static int64_t cost_of(const struct task *t, const struct provider_result *r)
-{
-    const struct model *m = catalogue_find(t->host->catalogue, t->job.model);
-    int64_t text = r->output_tokens - r->image_tokens, micro = 0;
-    struct model_usage u = {r->input_tokens, text > 0 ? text : 0, r->image_tokens};
-    if (!m || !r->has_usage || model_cost(m, t->job.lane, &u, &micro) != OK)
-        return 0; // not known: the catalogue has no price for it
-    return micro;
-}
-
-// Source: Gemini API, token counting: about four characters a token.
-struct limit_units task_estimate(const struct task *t)
-{
-    const struct model *m = catalogue_find(t->host->catalogue, t->job.model);
-    struct limit_units u = {.images = 1, .tokens = (int64_t)t->input.len / 4};
-    if (m && model_estimate(m, &t->job, t->input.len, &u.micro) != OK)
-        u.micro = 0;
-    return u;
-}
-
-int64_t task_worst(const struct task *t)
-{
-    const struct model *m = catalogue_find(t->host->catalogue, t->job.model);
-    int64_t micro = 0;
-    return m && model_worst(m, &t->job, t->input.len, &micro) == OK ? micro : 0;
-}
+// --- Counting -------------------------------------------------------------------------------
 
 static void end_at_gate(struct task *t, const struct provider_result *r, int64_t cost)
 {
@@ -430,7 +402,7 @@ void task_result(void *ctx, struct provider_result *r)
     }
     task_release(t);
     task_made(t, r);
-    t->cost_micro = cost_of(t, r);
+    t->cost_micro = task_cost(t, r);
     end_at_gate(t, r, t->cost_micro);
     const struct purse_took took = {r->sent, r->unknown, r->n_images, t->cost_micro};
     if (t->row)

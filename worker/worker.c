@@ -8,6 +8,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "worker/keyring.h"
 #include "worker/provider.h"
 #include "worker/purse.h"
 #include "worker/task_batch.h"
@@ -151,12 +152,22 @@ static bool connect_both(struct worker *w)
 
 // --- Beginning and end ----------------------------------------------------------------------
 
+// "art,spare"
+static void name_projects(struct worker *w)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < w->options.n_keyrings && n < sizeof w->projects; i++)
+        n += (size_t)snprintf(w->projects + n, sizeof w->projects - n, "%s%s", i ? "," : "",
+                              keyring_project(w->options.keyrings[i])->name);
+}
+
 static void describe(struct worker *w, const struct provider *provider)
 {
     gethostname(w->hostname, sizeof w->hostname - 1);
     snprintf(w->pid, sizeof w->pid, "%ld", (long)getpid());
     snprintf(w->name, sizeof w->name, "%s:%s", w->hostname, w->pid);
     snprintf(w->slots, sizeof w->slots, "%u", w->options.concurrency);
+    name_projects(w);
     w->facts[0] = (struct queue_fact){"host", span_of(w->hostname)};
     w->facts[1] = (struct queue_fact){"pid", span_of(w->pid)};
     w->facts[2] = (struct queue_fact){"concurrency", span_of(w->slots)};
@@ -167,6 +178,7 @@ static void describe(struct worker *w, const struct provider *provider)
     w->facts[6] = (struct queue_fact){"project", span_of(w->options.project)};
     w->facts[7] = (struct queue_fact){"provider", span_of(provider->name)};
     w->facts[8] = (struct queue_fact){"endpoint", span_of(provider->endpoint)};
+    w->facts[9] = (struct queue_fact){"projects", span_of(w->projects)};
 }
 
 // What is not sent yet is for other workers to do.

@@ -4,6 +4,7 @@
 
 #include <ev.h>
 
+#include "broker/projects.h"
 #include "broker/queue.h"
 #include "worker/batcher.h"
 #include "worker/gate.h"
@@ -20,7 +21,7 @@
 
 #define MAX_LANES 64 // lanes and models that are looked at in one claim
 
-#define WORKER_FACTS 9
+#define WORKER_FACTS 10
 
 enum worker_chore { WORKER_CLAIMS, WORKER_KEEPS_HOUSE, WORKER_CHORES };
 
@@ -40,6 +41,7 @@ struct worker {
     struct tasks tasks; // all of them, and who waits for a slot
     struct queue_fact facts[WORKER_FACTS];
     char name[96], hostname[65], pid[16], slots[16];
+    char projects[PROJECTS_MAX * (JOB_MAX_NAME + 1)];
 
     struct { // lanes and models with ready work, as the last answer said
         char *name;

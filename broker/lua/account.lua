@@ -14,9 +14,10 @@
 --
 -- ARGV  1 'reserve'  2 incarnation  3 lease, ms  4 accounts k, then their names
 --       then, up to 500 times, number, places of user and project among the names, worst micro
+--       (-1: not known)
 --         Returns {1, ms, marks, k verdicts}: a mark a call, '1' reserved, 'f' nothing limits it (and
 --         nothing was reserved), 'w' there is no room until calls under way have ended, 'b' there is
---         none in this period. A verdict is '' (no limit), '-', or of what has no room: "WHAT/PERIOD
+--         none in this period, 'u' its USD are limited, and what it may cost is not known. A verdict is '' (no limit), '-', or of what has no room: "WHAT/PERIOD
 --         ALLOWED USED UNTIL" (ms)
 -- or    1 'tell'  2 incarnation  3 lease, ms  4 number of this request, rising  5 accounts k
 --       then k times name, calls, images, micro, micro unknown: of calls that had reserved nothing
@@ -160,13 +161,14 @@ end
 
 -- --- Before a call ---
 
--- '1', 'w' or 'b'; what refuses for good becomes the account's verdict.
+-- '1', 'w', 'b' or 'u'; what refuses for good becomes the account's verdict.
 local function room(names, micro)
   local need, mark = {c = 1, i = 1, u = micro}, '1'
   for _, name in ipairs(names) do
     local a = account(name)
     for _, l in ipairs(a.limits) do
       local of, takes = a[l.at], need[l.unit]
+      if takes < 0 then return 'u' end
       if of[l.unit] + takes > l.most then
         mark = 'b'
         a.verdict = l.what .. '/' .. PERIOD[l.at].name .. ' ' .. int(l.most) .. ' ' ..
@@ -193,6 +195,7 @@ local function reserve()
     local free = #account(user).limits == 0 and #account(project).limits == 0
     marks[n] = had[n] and '1' or free and 'f' or room({user, project}, micro)
     if marks[n] == '1' and not had[n] then
+      micro = math.max(0, micro)
       hold_back(user, 1, micro, PERIOD[1].is, PERIOD[2].is)
       hold_back(project, 1, micro, PERIOD[1].is, PERIOD[2].is)
       kept[#kept + 1] = numbers[n]

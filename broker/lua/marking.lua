@@ -2,7 +2,8 @@
 --
 -- cost + spent + reserved never pass the budget: `reserved` is what calls under way may cost, of
 -- each one in rv:INC; `spent` is that of calls whose outcome stayed unknown. A batch for which
--- nothing more fits, even when all calls under way had cost nothing, is held back.
+-- nothing more fits, even when all calls under way had cost nothing, is held back. A call that may
+-- cost nobody knows how much fits no budget.
 
 -- Reads only. `fields` of the active hash `key`, with the worst cost of each. Gives a table:
 -- marks, a character a field, see sent; sent, the places of those to be marked; kept, of those
@@ -35,17 +36,18 @@ local function examine(key, fields, worst)
     end
     return batch, b
   end
-  -- Whether the budget has room for one more call; takes it.
+  -- Whether the budget has room for one more call, as its mark; takes it.
   local function fits(b, i)
-    if not b.left then return true end
+    if not b.left then return '1' end
     local micro = tonumber(worst[i])
+    if micro < 0 then return 'u' end
     if micro > b.left then
       b.refused = b.refused or micro > b.most
-      return false
+      return 'b'
     end
     b.left, b.taken = b.left - micro, b.taken + micro
     e.kept[#e.kept + 1] = i
-    return true
+    return '1'
   end
   for list, l in pairs(lists) do
     local batch, b = batch_of(list)
@@ -55,11 +57,10 @@ local function examine(key, fields, worst)
         e.marks[i] = '0'
         table.insert(b.gone, fields[i])
       elseif string.byte(e.values[i]) == 99 then -- 'c'
-        if fits(b, i) then
+        e.marks[i] = fits(b, i)
+        if e.marks[i] == '1' then
           e.sent[#e.sent + 1] = i
           b.sends = true
-        else
-          e.marks[i] = 'b'
         end
       end
     end

@@ -5,7 +5,7 @@
 -- ARGV  1 incarnation of the worker  2 the operation's id, new  3 lease, ms  4 how long to hope
 --       for its end, ms  5 most operations there may be  6 batch  7 model
 --       8 project whose keys it is made with
---       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD
+--       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD; -1: not known
 -- Returns {1, marks, incarnation}: marks as of sent; the k-th job is 1:k under the incarnation,
 -- which is empty when none was marked; {0} there are too many operations; {-1} the lease is lost.
 local inc, op, now = ARGV[1], ARGV[2], now_ms()

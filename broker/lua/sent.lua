@@ -4,9 +4,10 @@
 -- is taken from its worker instead, so that no money is spent on it.
 --
 -- ARGV  1 incarnation  2 number of this request, rising
---       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD
+--       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD; -1: not known
 -- Returns {1, marks}: marks has a character a job, '1' marked, 'b' the batch's budget has no room
--- for it, now or at all: not marked; '0' no longer ours; {-1} the lease is lost.
+-- for it, now or at all: not marked; 'u' the batch has a budget, and what the call may cost is not
+-- known: not marked; '0' no longer ours; {-1} the lease is lost.
 local inc, number, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 if not alive(inc, now) then return {-1} end
 local me, key = P .. 'w:' .. inc, P .. 'a:' .. inc

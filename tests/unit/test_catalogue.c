@@ -60,6 +60,38 @@ static void checks_say_what_is_possible(void **state)
     buf_free(&why);
 }
 
+// Whatever there is can be asked for, is priced in every size and lane, and has its tiers.
+static void every_model_is_whole(void **state)
+{
+    static const char *const tiers[] = {"tier1", "tier2", "tier3"};
+    const struct catalogue *c = *state;
+    const struct model *m;
+    size_t n = 0;
+    for (; (m = catalogue_at(c, n)); n++) {
+        struct job j = a_cat();
+        struct span size;
+        int64_t tokens, estimate, worst;
+        assert_ptr_equal(catalogue_find(c, model_name(m)), m);
+        assert_true(job_name_ok(model_name(m)));
+        assert_int_equal(model_image_tokens(m, SPAN(""), &tokens), OK);
+        assert_true(model_retires(m).len == 0 || model_retires(m).len == 10);
+        for (size_t t = 0; t < sizeof tiers / sizeof *tiers; t++)
+            assert_true(model_tier(m, span_of(tiers[t])).len > 0);
+        size_t sizes = 0;
+        for (; (size = model_size(m, sizes)).len; sizes++)
+            for (int lane = JOB_STANDARD; lane < JOB_LANES; lane++) {
+                j.image_size = size;
+                j.lane = (enum job_lane)lane;
+                assert_int_equal(model_check(m, &j, NULL), OK);
+                assert_int_equal(model_estimate(m, &j, 40, &estimate), OK);
+                assert_int_equal(model_worst(m, &j, 40, &worst), OK);
+                assert_true(estimate > 0 && worst > estimate && worst < 1000000);
+            }
+        assert_true(sizes > 0);
+    }
+    assert_true(n >= 4);
+}
+
 static int64_t cost(const struct model *m, enum job_lane lane, int64_t in, int64_t text,
                     int64_t image)
 {
@@ -124,6 +156,10 @@ static void a_file_replaces_it(void **state)
     assert_int_equal(catalogue_open("/nonexistent/catalogue.json", &c, NULL), ERR_MISSING);
 }
 
+#define OF(members) "{\"default\":\"m\",\"models\":[{\"name\":\"m\"," members "}]}"
+#define SIZES       "\"sizes\":{\"1K\":10}"
+#define PRICE       "\"price\":{\"input\":1,\"text\":1,\"image\":1}"
+
 static void bad_files_are_refused_by_place(void **state)
 {
     (void)state;
@@ -136,17 +172,50 @@ static void bad_files_are_refused_by_place(void **state)
         {"{\"models\":[{\"name\":\"\"}]}", "models.0.name: 1 to 100 of A-Z a-z 0-9 . _ -"},
         {"{\"models\":[{\"name\":\"m\",\"sizes\":{\"1K\":0}}]}",
          "models.0.sizes: must be an object of sizes and their image tokens"},
-        {"{\"models\":[{\"name\":\"m\",\"price\":{\"input\":-1,\"text\":1,\"image\":1}}]}",
-         "models.0.price, lanes: must be numbers (input, text, image; standard, flex, "
-         "priority, batch)"},
-        {"{\"models\":[{\"name\":\"m\",\"ratios\":[1]}]}",
-         "models.0.ratios: must be a list as [\"1:1\"]"},
+        {OF("\"sizes\":[]"), "models.0.sizes: must be an object of sizes"},
+        {OF("\"ratios\":[1]"), "models.0.ratios: must be a list as [\"1:1\"]"},
+        {OF("\"retires\":\"soon\""), "models.0.retires: must be a date as"},
+        {OF("\"retires\":\"2026-02-29\""), "models.0.retires: must be a date as"},
+        {OF("\"retires\":\"2026-10-2x\""), "models.0.retires: must be a date as"},
+        {OF("\"references\":-1"), "models.0.references: must be how many"},
+        {OF("\"references\":\"14\""), "models.0.references: must be how many"},
+        {OF("\"tiers\":{\"t\":\"moon=1\"}"), "models.0.tiers: must be an object of names"},
+        {OF("\"tiers\":1"), "models.0.tiers: must be an object of names"},
+        {OF("\"aliases\":[\"a b\"]"), "models.0.aliases.0: 1 to 100 of A-Z"},
+        {OF("\"aliases\":[\"n\",\"m\"]"), "models.0.aliases.1: a model has it already"},
+        {OF("\"aliases\":[\"n\",\"n\"]"), "models.0.aliases.1: a model has it already"},
+        {OF("\"aliases\":[\"n\"]},{\"name\":\"n\""), "models.1.name: another model has it"},
+        {OF("\"aliases\":[]},{\"name\":\"n\",\"aliases\":[\"m\"]"),
+         "models.1.aliases.0: a model has it already"},
+        // What would have no price without anybody being told.
+        {OF(SIZES ",\"prices\":{}"), "models.0.prices: is no member here; there may be name,"},
+        {OF(SIZES ",\"default_size\":\"2K\"," PRICE),
+         "models.0.default_size: must be one of the sizes"},
+        {OF(SIZES "," PRICE), "models.0.default_size: must be there, and sizes"},
+        {OF("\"default_size\":\"1K\"," PRICE),
+         "models.0.default_size: must be one of the sizes"},
+        {OF("\"price\":{\"input\":-1,\"text\":1,\"image\":1}"),
+         "models.0.price.input: must be dollars"},
+        {OF("\"price\":{\"input\":1,\"txt\":1,\"image\":1}"),
+         "models.0.price.text: must be dollars"},
+        {OF("\"price\":{\"input\":1,\"text\":1,\"image\":1,\"video\":1}"),
+         "models.0.price.video: is no member here; there may be input, text, image"},
+        {OF("\"price\":1"), "models.0.price: must be an object"},
+        {OF("\"lanes\":{\"standart\":1}"),
+         "models.0.lanes.standart: is no member here; there may be standard, flex,"},
+        {OF("\"lanes\":{\"flex\":0}"), "models.0.lanes.flex: must be a factor"},
+        {OF("\"lanes\":[]"), "models.0.lanes: must be an object"},
+        {"{\"default\":\"m\",\"models\":[{\"name\":\"m\"}],\"version\":1}",
+         "version: is no member here; there may be default, models, sources"},
+        {"{\"default\":\"m\",\"models\":[{\"name\":\"m\"}],\"sources\":\"x\"}",
+         "\"sources\" must be a list"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct catalogue *c;
         struct buf why = {.max = 1024};
-        assert_int_equal(open_text(cases[i].text, &c, &why), ERR_FORMAT);
-        assert_non_null(strstr(buf_str(&why), cases[i].why));
+        enum err e = open_text(cases[i].text, &c, &why);
+        if (e != ERR_FORMAT || !strstr(buf_str(&why), cases[i].why))
+            fail_msg("%s: %s, not %s", cases[i].text, buf_str(&why), cases[i].why);
         assert_memory_equal(buf_str(&why), "catalogue /", 11); // and which file
         buf_free(&why);
     }
@@ -229,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(models_are_found, open_builtin, close_it),
         cmocka_unit_test_setup_teardown(checks_say_what_is_possible, open_builtin, close_it),
+        cmocka_unit_test_setup_teardown(every_model_is_whole, open_builtin, close_it),
         cmocka_unit_test_setup_teardown(prices, open_builtin, close_it),
         cmocka_unit_test(a_file_replaces_it),
         cmocka_unit_test(bad_files_are_refused_by_place),
