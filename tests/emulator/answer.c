@@ -135,8 +135,10 @@ static void write_candidate(struct writer *w, const struct plan *p, bool words, 
 
 static void write_usage(struct writer *w, const struct plan *p)
 {
+    if (p->shape->no_usage)
+        return;
     write_begin(w, "usageMetadata", '{');
-    usage_write(w, &p->usage);
+    usage_write(w, &p->usage, !p->shape->no_details);
     write_cstr(w, "serviceTier", p->a->request->tier);
     write_end(w, '}');
 }
@@ -232,7 +234,8 @@ static void find_words(struct plan *p, const uint8_t *look)
 static void account(struct plan *p, struct reply *r)
 {
     const struct pictures *all = &p->pictures;
-    p->usage = usage_of(p->a->request, all->finals, p->text.len, p->shape->block != NULL);
+    size_t paid = all->finals ? all->finals : p->shape->thought_only; // who gets one pays
+    p->usage = usage_of(p->a->request, paid, p->text.len, p->shape->block != NULL);
     r->input_tokens = p->usage.prompt_text + p->usage.prompt_images;
     r->text_tokens = p->usage.candidates + p->usage.thoughts - p->usage.images;
     r->image_tokens = p->usage.images;

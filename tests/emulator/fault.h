@@ -73,6 +73,7 @@ struct fault {
     const char *block;  // promptFeedback.blockReason
     enum content content;
     bool no_image, text, twice, thought_only;
+    bool no_usage, no_details; // without usageMetadata, or without what it says of images
     enum spoil spoil;
 
     enum wire wire;

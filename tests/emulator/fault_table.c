@@ -158,6 +158,8 @@ const struct fault fault_table[] = {
 
     ANSWER("two_images", .twice = true),
     ANSWER("thought_image", .thought_only = true),
+    ANSWER("no_usage", .no_usage = true),
+    ANSWER("no_details", .no_details = true),
     ANSWER("huge_text", .spoil = SPOIL_HUGE, .text = true),
     ANSWER("mid_stream", .spoil = SPOIL_STREAM, .text = true),
     ANSWER("jpeg", .spoil = SPOIL_JPEG),

@@ -51,7 +51,7 @@ BLOCKS = {"block_safety": "SAFETY", "block_prohibited": "PROHIBITED_CONTENT",
           "block_image_safety": "IMAGE_SAFETY", "block_blocklist": "BLOCKLIST",
           "block_other": "OTHER"}
 OTHERS = {"array_error", "502", "html", "empty_body", "no_candidates", "empty_candidates",
-          "two_images", "thought_image", "huge_text", "jpeg", "webp", "cut_image",
+          "two_images", "thought_image", "no_usage", "no_details", "huge_text", "jpeg", "webp", "cut_image",
           "corrupt_image", "bad_base64", "bad_json", "cut_header", "cut_body", "stall",
           "hang_body", "mid_stream"}
 
@@ -134,6 +134,10 @@ class Faults(unittest.TestCase):
         thought = self.ask("thought_image")
         self.assertEqual((len(thought.images()), len(thought.images(thoughts=True))), (0, 1))
         png_size(thought.images(thoughts=True)[0])
+        self.assertNotIn("usageMetadata", self.ask("no_usage").json())
+        vague = self.ask("no_details").json()["usageMetadata"]
+        self.assertNotIn("candidatesTokensDetails", vague)
+        self.assertGreater(vague["candidatesTokenCount"], 700)
         good(self.ask("huge_text"))
         self.assertEqual(len(self.ask("huge_text").parts()[0]["text"]), 3 << 20)
         jpeg = self.ask("jpeg", **IMAGE_ONLY)

@@ -38,7 +38,7 @@ void usage_write_prompt(struct writer *w, const struct usage *u)
     write_end(w, ']');
 }
 
-void usage_write(struct writer *w, const struct usage *u)
+void usage_write(struct writer *w, const struct usage *u, bool details)
 {
     int64_t prompt = u->prompt_text + u->prompt_images;
     write_int(w, "promptTokenCount", prompt);
@@ -46,7 +46,7 @@ void usage_write(struct writer *w, const struct usage *u)
         write_int(w, "candidatesTokenCount", u->candidates);
     write_int(w, "totalTokenCount", prompt + u->candidates + u->thoughts);
     usage_write_prompt(w, u);
-    if (u->images) {
+    if (u->images && details) {
         write_begin(w, "candidatesTokensDetails", '[');
         write_count(w, "IMAGE", u->images);
         write_end(w, ']');

@@ -12,6 +12,7 @@ struct usage { // tokens
 // `images`: made, without interim ones; `text`: bytes of the answer's text; `blocked`: the
 // prompt never reached the model.
 struct usage usage_of(const struct request *q, size_t images, size_t text, bool blocked);
-void usage_write(struct writer *w, const struct usage *u); // the members, without the braces
+// The members, without the braces; `details`: candidatesTokensDetails among them.
+void usage_write(struct writer *w, const struct usage *u, bool details);
 void usage_write_prompt(struct writer *w, const struct usage *u); // promptTokensDetails
 #endif
