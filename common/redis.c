@@ -119,6 +119,11 @@ const char *redis_why(const struct redis *r)
     return r->cluster ? redis_cluster_why(r->cluster) : redis_conn_why(r->conn);
 }
 
+const char *redis_refusal(const struct redis *r)
+{
+    return r->cluster ? "" : redis_conn_refusal(r->conn);
+}
+
 enum err redis_last_error(const struct redis *r)
 {
     return r->cluster ? redis_cluster_error(r->cluster) : redis_conn_error(r->conn);

@@ -67,7 +67,10 @@ void redis_free(struct redis *r); // NULL is fine; requests under way get ERR_CA
 // In a cluster: ready means that the node of this key is, and commands without a key go there.
 void redis_home(struct redis *r, struct span key);
 bool redis_ready(const struct redis *r);
-const char *redis_why(const struct redis *r);     // words for the last failure; never NULL
+const char *redis_why(const struct redis *r); // words for the last failure; never NULL
+// What the server answered last when it refused a request ("BUSY Redis is busy running a
+// script..."), for people; "" before, and in a cluster.
+const char *redis_refusal(const struct redis *r);
 enum err redis_last_error(const struct redis *r); // OK while ready
 unsigned redis_version(const struct redis *r); // 70015 for 7.0.15; 0 before the first greeting
 // What its sockets wait for: fills up to `max`, returns how many there are.

@@ -2,6 +2,7 @@
 #include "common/redis_conn.h"
 
 #include <ev.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "common/redis_pending.h"
 #include "common/redis_stream.h"
 #include "common/redis_wire.h"
+#include "common/text.h"
 
 #define CONNECT_TIMEOUT 5.0
 #define BACKOFF_BASE    0.1
@@ -28,6 +30,7 @@ struct redis_conn {
     unsigned version, failures;
     enum err error;
     struct buf why;
+    char refusal[200];
     bool told_down;
     struct life life;
 };
@@ -156,9 +159,21 @@ enum err redis_conn_send(struct redis_conn *c, double timeout, redis_done *done,
     return said(c, before, timeout, done, ctx);
 }
 
+// One line of it, for people.
+static void keep_refusal(struct redis_conn *c, const redisReply *reply)
+{
+    if (reply->type != REDIS_REPLY_ERROR)
+        return;
+    struct buf shown = {.max = 4 * sizeof c->refusal};
+    text_show(&shown, (struct span){reply->str, reply->len}, sizeof c->refusal - 10);
+    snprintf(c->refusal, sizeof c->refusal, "%s", buf_str(&shown));
+    buf_free(&shown);
+}
+
 static void on_reply(void *ctx, const redisReply *reply)
 {
     struct redis_conn *c = ctx;
+    keep_refusal(c, reply);
     bool demoted = c->options.peer == REDIS_PEER_PRIMARY && redis_wire_demoted(reply);
     if (redis_pending_first(&c->pending))
         redis_pending_tell(&c->pending, redis_wire_judge(reply), reply);
@@ -308,6 +323,11 @@ bool redis_conn_ready(const struct redis_conn *c)
 const char *redis_conn_why(const struct redis_conn *c)
 {
     return buf_str(&c->why);
+}
+
+const char *redis_conn_refusal(const struct redis_conn *c)
+{
+    return c->refusal;
 }
 
 enum err redis_conn_error(const struct redis_conn *c)

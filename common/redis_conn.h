@@ -40,8 +40,9 @@ struct redis_conn_options {
 struct redis_conn *redis_conn_new(struct ev_loop *loop, const struct redis_conn_options *o);
 void redis_conn_free(struct redis_conn *c); // NULL is fine; requests get ERR_CANCELLED
 bool redis_conn_ready(const struct redis_conn *c);
-const char *redis_conn_why(const struct redis_conn *c); // never NULL
-enum err redis_conn_error(const struct redis_conn *c);  // of the last failure; OK while ready
+const char *redis_conn_refusal(const struct redis_conn *c); // its last error answer, or ""
+const char *redis_conn_why(const struct redis_conn *c);     // never NULL
+enum err redis_conn_error(const struct redis_conn *c); // of the last failure; OK while ready
 unsigned redis_conn_version(const struct redis_conn *c);
 bool redis_conn_poll(const struct redis_conn *c, struct pollfd *out); // false: no socket
 

@@ -10,6 +10,7 @@
 #include "broker/job.h"
 #include "broker/limit.h"
 #include "broker/tier.h"
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "worker/gate_private.h"
@@ -130,14 +131,20 @@ static int64_t until_next(int64_t wait_us)
     return us < FAR_AGAIN_US ? us : FAR_AGAIN_US;
 }
 
+static void again_later(struct gate *g)
+{
+    again(g, (int64_t)(1e6 * backoff_delay(++g->failures, 0.1, 2., 0.05)));
+}
+
 static void on_grant(void *ctx, enum err e, const struct limit_grant *grant)
 {
     struct gate *g = ctx;
     g->under_way = false;
     if (e != OK) {
-        again(g, 200000);
+        again_later(g);
         return;
     }
+    g->failures = 0;
     int64_t now = clock_boot_us();
     bool was_shut = !g->unlimited && g->asked_us == 0;
     g->asked_us = now;
@@ -174,7 +181,7 @@ static void ask(struct gate *g, unsigned want)
                                   g->went_well_us ? g->went_well_us + g->offset_us : 0};
     g->under_way = limit_ask(g->all->redis, TIMEOUT, &l, on_grant, g) == OK;
     if (!g->under_way) {
-        again(g, 200000);
+        again_later(g);
         return;
     }
     g->told_held = l.held;

@@ -27,6 +27,7 @@ struct gate {
     bool unlimited;                 // no limit was set when last asked
     int64_t asked_us;               // when that was; 0: never
     bool under_way;                 // a request to the limiter
+    unsigned failures;              // of such, one after the other
     int64_t slots[LIMIT_MAX_SLOTS]; // of clock_boot_us(), rising, from `first`
     unsigned first, n_slots;
     unsigned last_n;       // slots of the last grant

@@ -7,11 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/digest.h"
 
 #define MAX_LIMITS 16384 // bytes
 #define TELL_S     1.0   // until what has changed is told
+#define RETRY_BASE 0.1   // seconds, of the pauses after failures
+#define RETRY_CAP  2.0
 
 struct lease {
     struct ev_loop *loop;
@@ -24,6 +27,7 @@ struct lease {
     int64_t asked_us; // when the request under way was sent, CLOCK_BOOTTIME
     int64_t ends_us;  // the local end of the lease
     bool under_way;
+    unsigned failures; // one after the other
     ev_timer timer;
     bool given;              // held from the beginning
     void (*left)(void *ctx); // only while LEASE_LEFT
@@ -40,6 +44,13 @@ static void again(struct lease *l, double after)
     ev_timer_stop(l->loop, &l->timer);
     ev_timer_set(&l->timer, after, 0.);
     ev_timer_start(l->loop, &l->timer);
+}
+
+// Each pause is longer than the one before, but a short lease leaves time for some tries.
+static void again_later(struct lease *l)
+{
+    double cap = l->options.seconds / 8;
+    again(l, backoff_delay(++l->failures, RETRY_BASE, cap < RETRY_CAP ? cap : RETRY_CAP, 0.05));
 }
 
 // What was under way held the next registration up.
@@ -61,6 +72,7 @@ static void fresh_name(struct lease *l)
 
 static void prolong(struct lease *l)
 {
+    l->failures = 0;
     l->ends_us = l->asked_us + lease_ms(l) * 1000;
 }
 
@@ -82,7 +94,7 @@ static void on_registered(void *ctx, enum err e, int64_t value)
     if (e != OK) {
         if (e == ERR_ORDER)
             fresh_name(l);
-        again(l, 0.2);
+        again_later(l);
         if (e != ERR_ORDER)
             tell_refused(l, e);
         return;
@@ -103,7 +115,7 @@ static void enroll(struct lease *l)
     l->under_way = queue_register(l->queue, lease_incarnation(l), lease_ms(l),
                                   l->options.n_facts, l->options.facts, on_registered, l) == OK;
     if (!l->under_way)
-        again(l, 0.2);
+        again_later(l);
 }
 
 static void on_renewed(void *ctx, enum err e, const struct queue_renewed *r)
@@ -121,8 +133,10 @@ static void on_renewed(void *ctx, enum err e, const struct queue_renewed *r)
     if (e == OK) {
         prolong(l);
         l->hooks.renewed(l->hooks.ctx, r);
+        again(l, l->options.seconds / 3);
+    } else {
+        again_later(l);
     }
-    again(l, e == OK ? l->options.seconds / 3 : 0.2);
     tell_refused(l, e);
 }
 
@@ -137,7 +151,7 @@ static void renew(struct lease *l)
                     buf_span(&limits), on_renewed, l) == OK;
     buf_free(&limits);
     if (!l->under_way)
-        again(l, 0.2);
+        again_later(l);
 }
 
 static void act(struct lease *l)

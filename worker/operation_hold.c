@@ -257,6 +257,7 @@ static bool make_parts(struct op *o, const struct operation *from, int64_t asked
     o->host.settles = pump_new(o->host.loop, &task_settle_ops, &o->host, 500);
     o->host.marks = NULL;
     o->host.ready = o->host.freed = nothing;
+    o->host.marked = NULL;
     o->host.gone = task_gone_here;
     o->host.ctx = o;
     o->host.draining = o->host.remote = true; // what fails goes back at once

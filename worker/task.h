@@ -54,6 +54,8 @@ struct task_host { // what tasks need of their worker; one for all of them
     void (*ready)(void *ctx, struct task *t); // wants a concurrency slot: task_go() gives it
     void (*freed)(void *ctx, struct task *t); // has given it back
     void (*gone)(void *ctx, struct task *t);  // has ended, and frees itself after this
+    // How the last request to mark calls as sent ended; may be NULL.
+    void (*marked)(void *ctx, enum err e);
     void *ctx;
     int64_t server_offset_ms; // server time less clock_wall_ms()
     bool draining;            // nothing new is sent; what waits goes back

@@ -141,6 +141,8 @@ static void on_marked(void *ctx, enum err e, struct span marks)
 {
     struct task_host *h = ctx;
     task_tell_refused(h, "sent marks", e);
+    if (h->marked)
+        h->marked(h->ctx, e);
     if (e == ERR_LOST)
         lease_was_lost(h->lease);
     pump_answered(h->marks, e, marks);

@@ -81,6 +81,11 @@ static void task_gone(void *ctx, struct task *t)
     worker_leave_if_empty(w);
 }
 
+static void tasks_marked(void *ctx, enum err e)
+{
+    worker_note(ctx, WORKER_CLAIMS, e);
+}
+
 static void inbox_done(void *ctx)
 {
     worker_turn(ctx, 0);
@@ -112,6 +117,7 @@ static void on_state(void *ctx, bool up, enum err why)
         batcher_connected(w->batcher);
         worker_turn(w, 0);
     } else {
+        worker_parted(w);
         w->refused = (why == ERR_AUTH || why == ERR_DENIED || why == ERR_SERVER) &&
                      redis_version(w->redis) == 0;
         log_warn("redis is away", "code=" LOGQ " why=" LOGQ, err_text(why),
@@ -127,6 +133,7 @@ static void on_wait_state(void *ctx, bool up, enum err why)
     struct worker *w = ctx;
     if (!up)
         w->waiting = false;
+    w->wait_rest = (struct worker_rest){0};
     worker_turn(w, 0);
 }
 
@@ -229,6 +236,7 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                  .ready = task_ready,
                                  .freed = task_freed,
                                  .gone = task_gone,
+                                 .marked = tasks_marked,
                                  .ctx = w};
     w->host.settles = pump_new(w->loop, &task_settle_ops, &w->host, 500);
     w->host.marks = pump_new(w->loop, &task_mark_ops, &w->host, 500);
@@ -274,7 +282,8 @@ struct worker *worker_new(struct ev_loop *loop, const struct worker_options *o,
     ev_init(&w->tick, worker_on_tick);
     ev_init(&w->turn, worker_on_turn);
     ev_init(&w->grace, on_grace);
-    w->tick.data = w->turn.data = w->grace.data = w;
+    ev_init(&w->silence, worker_on_silence);
+    w->tick.data = w->turn.data = w->grace.data = w->silence.data = w;
     describe(w, p->provider);
     if (!connect_both(w) || !make_parts(w, p)) {
         worker_free(w);
@@ -295,6 +304,7 @@ void worker_free(struct worker *w)
     ev_timer_stop(w->loop, &w->tick);
     ev_timer_stop(w->loop, &w->turn);
     ev_timer_stop(w->loop, &w->grace);
+    ev_timer_stop(w->loop, &w->silence);
     batcher_free(w->batcher);
     tasks_free(&w->tasks);
     inbox_free(w->inbox);

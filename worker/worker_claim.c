@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/worker_private.h"
@@ -9,6 +10,8 @@
 #define WAIT_SECONDS 5.0 // of one blocking wait for new work
 #define MAX_UNSTORED 64  // images in hand, beside as many as there are calls
 #define ROOM_AGAIN_S 0.5 // until a sink without room is asked again
+#define RETRY_BASE   0.1 // seconds, of the pauses after failures
+#define RETRY_CAP    2.0
 #define AHEAD        8 // one job for so many calls is claimed ahead, so that no slot waits for it
 
 static void schedule(struct worker *w);
@@ -50,6 +53,23 @@ void worker_turn(struct worker *w, double after)
     ev_timer_start(w->loop, &w->turn);
 }
 
+// A server that refuses is not asked again as fast as it answers, whatever else happens here.
+static void rest(struct worker_rest *r, double least)
+{
+    double pause = backoff_delay(++r->failures, RETRY_BASE, RETRY_CAP, least);
+    r->until_ms = clock_mono_ms() + (int64_t)(pause * 1000);
+}
+
+static bool rests(struct worker *w, const struct worker_rest *r)
+{
+    int64_t left = r->until_ms - clock_mono_ms();
+    if (left <= 0)
+        return false;
+    if (!ev_is_active(&w->turn))
+        worker_turn(w, (double)(left + 1) / 1000);
+    return true;
+}
+
 static void take_job(struct worker *w, const struct queue_claimed *c)
 {
     struct task *t = task_new(&w->host, w->seq, c);
@@ -75,9 +95,11 @@ static void on_claimed(void *ctx, enum err e, const struct queue_claims *c)
         return;
     }
     if (e != OK) {
-        worker_turn(w, e == ERR_FULL ? 1.0 : 0.2);
+        rest(&w->claim_rest, e == ERR_FULL ? 0.5 : 0.05);
+        schedule(w);
         return;
     }
+    w->claim_rest = (struct worker_rest){0};
     worker_learn_time(w, c->server_ms);
     worker_learn_ready(w, c->ready, c->n_ready);
     for (size_t i = 0; i < c->n_jobs; i++)
@@ -124,7 +146,8 @@ static void claim(struct worker *w, unsigned want, const struct span *lanes, siz
                               on_claimed, w) == OK;
     if (!w->claiming) {
         w->resend = true;
-        worker_turn(w, 0.2);
+        rest(&w->claim_rest, 0.05);
+        rests(w, &w->claim_rest);
     }
 }
 
@@ -174,8 +197,12 @@ static void on_woken(void *ctx, enum err e, int64_t woken)
 {
     struct worker *w = ctx;
     w->waiting = false;
+    if (e == OK)
+        w->wait_rest = (struct worker_rest){0};
+    else
+        rest(&w->wait_rest, 0.05);
     if (e == OK && woken && !w->claiming && !w->leaving && lease_holds(w->lease) &&
-        !inbox_busy(w->inbox)) {
+        !inbox_busy(w->inbox) && !rests(w, &w->claim_rest)) {
         ev_timer_stop(w->loop, &w->turn);
         worker_ask(w);
         return;
@@ -185,7 +212,7 @@ static void on_woken(void *ctx, enum err e, int64_t woken)
 
 static void wait_for_work(struct worker *w)
 {
-    if (w->waiting || !redis_ready(w->wait_redis))
+    if (w->waiting || !redis_ready(w->wait_redis) || rests(w, &w->wait_rest))
         return;
     w->waiting = queue_wait(w->wait_queue, WAIT_SECONDS, on_woken, w) == OK;
 }
@@ -223,7 +250,7 @@ static void schedule(struct worker *w)
     unsigned holding = peers_sum(w, tasks_in_flight) - tasks_in_flight(&w->tasks);
     if (holding < w->options.concurrency && w->host.stuck == 0)
         tasks_go(&w->tasks, w->options.concurrency - holding);
-    if (w->host.draining || inbox_busy(w->inbox))
+    if (w->host.draining || inbox_busy(w->inbox) || rests(w, &w->claim_rest))
         return;
     unsigned busy = peers_sum(w, tasks_claimed);
     unsigned most = w->options.concurrency + w->options.concurrency / AHEAD;

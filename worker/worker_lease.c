@@ -6,7 +6,17 @@
 #include "common/log.h"
 #include "worker/worker_private.h"
 
+#define UNWELL_MS 1000 // that the server does not do its work, before it is said
+#define SILENCE_S 2.0  // the same of one that says nothing
+
 // --- The lease ------------------------------------------------------------------------------
+
+static void accepted(struct worker *w)
+{
+    if (w->why_refused != OK)
+        log_info("redis accepts this worker again", "was=" LOGQ, err_text(w->why_refused));
+    w->why_refused = OK;
+}
 
 static void gained(void *ctx)
 {
@@ -14,7 +24,7 @@ static void gained(void *ctx)
     struct span inc = lease_incarnation(w->lease);
     log_info("registered", "worker=%.*s queue=%s", (int)inc.len, inc.ptr, w->options.queue);
     w->was_registered = true;
-    w->why_refused = OK;
+    accepted(w);
     w->resend = w->claiming = false;
     w->seq = lease_next_seq(w->lease);
     lease_tell(w->lease); // groups that the last incarnation had
@@ -49,7 +59,7 @@ static void lost(void *ctx)
 static void renewed(void *ctx, const struct queue_renewed *r)
 {
     struct worker *w = ctx;
-    w->why_refused = OK;
+    accepted(w);
     worker_learn_time(w, r->server_ms);
     worker_learn_ready(w, r->ready, r->n_ready);
     held_cancelled(w->held, r->cancelled, r->n_cancelled);
@@ -68,7 +78,7 @@ static unsigned flight(void *ctx)
 
 void worker_note(struct worker *w, enum worker_chore what, enum err e)
 {
-    static const char *const names[] = {"claiming", "housekeeping"};
+    static const char *const names[] = {"new calls", "housekeeping"};
     bool lasts = e != OK && (!err_retryable(e) || e == ERR_FULL) && e != ERR_LOST;
     enum err before = w->chores[what];
     if (lasts && e != before)
@@ -77,6 +87,60 @@ void worker_note(struct worker *w, enum worker_chore what, enum err e)
         log_info("redis goes on", "what=%s", names[what]);
     if (lasts || e == OK)
         w->chores[what] = e;
+}
+
+// The server is there and does nothing: it is busy with a script, cannot save its data, or says
+// nothing at all. What lasts no longer than a moment is not worth a word.
+static void unwell(struct worker *w, const char *why)
+{
+    int64_t now = clock_mono_ms();
+    if (w->unwell.since_ms == 0)
+        w->unwell.since_ms = now;
+    if (w->unwell.told || now - w->unwell.since_ms < UNWELL_MS)
+        return;
+    log_warn("redis cannot do its work", "why=" LOGQ, why);
+    w->unwell.told = true;
+}
+
+static void well(struct worker *w)
+{
+    if (w->unwell.told)
+        log_info("redis does its work again", "away=%.1f",
+                 (double)(clock_mono_ms() - w->unwell.since_ms) / 1000);
+    worker_parted(w);
+}
+
+void worker_parted(struct worker *w)
+{
+    w->unwell.since_ms = 0;
+    w->unwell.told = false;
+    ev_timer_stop(w->loop, &w->silence);
+}
+
+void worker_on_silence(struct ev_loop *loop, ev_timer *t, int revents)
+{
+    (void)loop, (void)revents;
+    struct worker *w = t->data;
+    if (w->unwell.since_ms == 0)
+        w->unwell.since_ms = clock_mono_ms() - (int64_t)(SILENCE_S * 1000);
+    unwell(w, "no answer");
+}
+
+static void listen_for_answer(struct worker *w)
+{
+    ev_timer_stop(w->loop, &w->silence);
+    ev_timer_set(&w->silence, SILENCE_S, 0.);
+    ev_timer_start(w->loop, &w->silence);
+}
+
+static void heard(struct worker *w, enum err e)
+{
+    const char *why = redis_refusal(queue_redis(w->queue));
+    ev_timer_stop(w->loop, &w->silence);
+    if (e == ERR_BUSY)
+        unwell(w, *why ? why : err_text(e));
+    else if (e != ERR_NET && e != ERR_TIMEOUT && e != ERR_CANCELLED)
+        well(w);
 }
 
 void worker_tick(struct worker *w, double seconds)
@@ -90,6 +154,7 @@ static void on_ticked(void *ctx, enum err e, int64_t moved)
 {
     struct worker *w = ctx;
     w->ticking = false;
+    heard(w, e);
     bool busy = e == OK && moved > 0;
     worker_note(w, WORKER_KEEPS_HOUSE, e);
     worker_tick(w, busy ? 0.02 : 0.4 + 0.4 * random_unit());
@@ -106,7 +171,9 @@ void worker_on_tick(struct ev_loop *loop, ev_timer *t, int revents)
     if (!w->leaving && lease_holds(w->lease) && !w->claiming && !w->resend && !w->host.draining)
         inbox_look(w->inbox);
     w->ticking = queue_tick(w->queue, lease_ms, 500, on_ticked, w) == OK;
-    if (!w->ticking)
+    if (w->ticking)
+        listen_for_answer(w);
+    else
         worker_tick(w, 0.5);
 }
 

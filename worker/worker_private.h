@@ -23,7 +23,12 @@
 
 #define WORKER_FACTS 10
 
-enum worker_chore { WORKER_CLAIMS, WORKER_KEEPS_HOUSE, WORKER_CHORES };
+struct worker_rest { // after failures: {0} is none
+    unsigned failures;
+    int64_t until_ms; // clock_mono_ms()
+};
+
+enum worker_chore { WORKER_CLAIMS /* and sends */, WORKER_KEEPS_HOUSE, WORKER_CHORES };
 
 struct worker {
     struct ev_loop *loop;
@@ -53,14 +58,19 @@ struct worker {
     bool claiming;  // a claim is under way
     uint64_t seq;   // its number; sent again when its answer was lost
     bool resend;
-    unsigned asked; // how many it asked for
-    bool waiting;   // a blocking wait is under way
-    ev_timer tick, grace, turn;
+    unsigned asked;                           // how many it asked for
+    bool waiting;                             // a blocking wait is under way
+    struct worker_rest claim_rest, wait_rest; // nothing is claimed, or waited for, until then
+    ev_timer tick, grace, turn, silence;
     bool ticking, leaving, gone;
     bool refused; // by the server, for good
     bool was_registered;
     enum err why_refused;           // OK: the last answer did not refuse us
     enum err chores[WORKER_CHORES]; // how each ended last, as far as it was said
+    struct {
+        int64_t since_ms; // clock_mono_ms(); 0: it is well
+        bool told;
+    } unwell; // the server, though it is connected
 };
 
 // --- worker_claim.c: what is claimed, and when ----------------------------------------------
@@ -80,6 +90,8 @@ void worker_tick(struct worker *w, double seconds); // keeps house, then
 // Says once that it is refused, by what does not pass with the connection, and once that it
 // goes on.
 void worker_note(struct worker *w, enum worker_chore what, enum err e);
+extern void worker_on_silence(struct ev_loop *loop, ev_timer *t, int revents);
+void worker_parted(struct worker *w); // the connection was lost, which is said elsewhere
 
 // --- worker.c -------------------------------------------------------------------------------
 

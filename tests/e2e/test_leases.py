@@ -186,8 +186,9 @@ def deadline_of_a_call():
         events = follow(f, batch)
         ends = farm.check_events(events, 2)
         assert all(e["error"]["code"] == "expired" for e in ends), ends
-        unknown = [e for e in events if e["event"] == "unknown"]
-        assert len(unknown) == len(f.requests()), events  # none, where nothing was sent in time
+        # None, where nothing was sent in time; of those that were, each was cut.
+        unknown = [e["error"]["code"] for e in events if e["event"] == "unknown"]
+        assert len(unknown) <= 2 and set(unknown) <= {"timeout"}, events
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Redis fails under a running farm in every way it has: all go on by themselves, nothing is lost,
-nothing is done twice."""
+nothing is done twice; who waits says so once, and once that it is over, and asks again with growing
+pauses."""
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,9 @@ import farm
 from farm import Farm
 
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
+AWAY = re.compile('redis is away|redis cannot do its work|redis refuses')
+BACK = re.compile('connected to redis|redis does its work again|redis goes on|redis accepts')
+MOST = 300  # commands that all may send in a spell of some seconds
 
 
 class Run:
@@ -20,6 +25,7 @@ class Run:
         f.emulator("--latency", latency)
         self.server = f.redis(*redis)
         self.options = redis
+        self.log = f.path("worker%d.log" % len(f.children))
         self.worker = f.worker("--concurrency", "8", "--lease", lease, "--sink",
                                "dir:" + f.path("out"))
         self.batch = f.genfarm("submit", f.prompts(n), "--batch", "b").stdout.strip()
@@ -34,6 +40,33 @@ class Run:
 
     def done(self):
         return sum(e["event"] == "completed" for e in self.events)
+
+    def words(self):
+        """What the worker said of Redis: True for each line that it is away, False for one that it
+        is back; without that of its beginning."""
+        with open(self.log) as log:
+            said = [bool(AWAY.search(line)) for line in log if AWAY.search(line) or BACK.search(line)]
+        assert said[:1] == [False], said
+        return said[1:]
+
+    def away(self, times=1):
+        """Waits until the worker has said so."""
+        farm.until(lambda: self.words().count(True) >= times)
+
+    def back(self, once=None):
+        """It said that it is over, each time that it had said it is away, and by turns; and these
+        words once."""
+        farm.until(lambda: self.words()[-1:] == [False])
+        said = self.words()
+        assert said == [True, False] * (len(said) // 2), said
+        with open(self.log) as log:
+            assert once is None or sum(once in line for line in log) == 1, once
+
+    def commands(self):
+        """That the server was sent so far; not those that scripts made."""
+        stats = self.f.cli("INFO", "commandstats")
+        made = re.findall(r"cmdstat_(?:evalsha|eval|blpop|xread):calls=(\d+)", stats)
+        return sum(map(int, made + re.findall(r"rejected_calls=(\d+)", stats)))
 
     def reach(self, n):
         farm.until(lambda: self.done() >= n)
@@ -60,6 +93,7 @@ def killed_with_aof():
             run.server.wait()
             run.server = f.redis(*AOF)
         run.finish()
+        run.back()
 
 
 def hangs_longer_than_a_lease():
@@ -69,8 +103,10 @@ def hangs_longer_than_a_lease():
         run.reach(10)
         run.server.send_signal(signal.SIGSTOP)
         farm.time.sleep(4)  # the fault itself: longer than the lease, and than the gap of ticks
+        run.away()
         run.server.send_signal(signal.SIGCONT)
         run.finish()
+        run.back()
 
 
 def scripts_flushed():
@@ -80,6 +116,8 @@ def scripts_flushed():
             run.reach(at)
             assert f.cli("SCRIPT", "FLUSH") == "OK"
         run.finish()
+        with open(run.log) as log:
+            assert "redis is away" not in log.read()  # nobody need know
 
 
 def connections_cut():
@@ -90,20 +128,21 @@ def connections_cut():
             run.reach(at)
             f.cli("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         run.finish()
+        run.back()
 
 
 def memory_full():
-    """OOM: what was claimed ends, new claims wait until there is room."""
+    """OOM: what was sent ends, new calls wait until there is room."""
     with Farm() as f:
         run = Run(f, 80)
         run.reach(10)
         f.cli("CONFIG", "SET", "maxmemory", "1")
-        farm.until(lambda: json.loads(f.genfarm("workers", "--json").stdout.splitlines()[0])
-                   ["in_flight"] == 0)
-        done = run.done()
-        assert done < 80
+        run.away()
+        farm.until(lambda: run.done() == len(f.requests()))
+        assert run.done() < 80
         f.cli("CONFIG", "SET", "maxmemory", "0")
         run.finish()
+        run.back("no room left")
 
 
 def read_only():
@@ -113,9 +152,10 @@ def read_only():
         run.reach(10)
         assert f.cli("CONFIG", "SET", "replica-serve-stale-data", "yes") == "OK"
         f.cli("REPLICAOF", "127.0.0.1", "1")
-        farm.time.sleep(1)  # the fault itself
+        run.away()
         f.cli("REPLICAOF", "NO", "ONE")
         run.finish()
+        run.back("redis is away")
 
 
 def cannot_persist():
@@ -128,9 +168,14 @@ def cannot_persist():
         f.cli("BGSAVE")
         farm.until(lambda: "rdb_last_bgsave_status:err" in f.cli("INFO", "persistence"))
         farm.until(lambda: "MISCONF" in f.cli("SET", "x", "1"))
-        farm.time.sleep(1)  # the fault itself
+        f.worker("--queue", "idle")  # waits for work, and is refused that
+        before = run.commands()
+        run.away()
+        farm.time.sleep(1)  # the fault itself goes on
+        assert run.commands() - before < MOST, run.commands() - before
         f.cli("CONFIG", "SET", "save", "")
         run.finish()
+        run.back("MISCONF")
 
 
 def busy():
@@ -139,13 +184,17 @@ def busy():
         run = Run(f, 60)
         run.reach(10)
         f.cli("CONFIG", "SET", "busy-reply-threshold", "100")
+        before = run.commands()
         other = subprocess.Popen(["redis-cli", "-s", f.socket, "EVAL", "while true do end", "0"],
                                  stdout=subprocess.DEVNULL)
         farm.until(lambda: "BUSY" in f.cli("PING"))
-        farm.time.sleep(1)  # the fault itself
+        run.away()
+        farm.time.sleep(1)  # the fault itself goes on
         f.cli("SCRIPT", "KILL")
+        assert run.commands() - before < MOST, run.commands() - before
         other.wait(20)
         run.finish()
+        run.back("BUSY")
 
 
 def keys_of_another_type():
@@ -155,13 +204,17 @@ def keys_of_another_type():
         run = Run(f, 60)
         run.reach(5)
         f.cli("RENAME", "genfarm:{default}:ready", "elsewhere")
+        before = run.commands()
         f.cli("SET", "genfarm:{default}:ready", "not a hash")
-        farm.time.sleep(0.5)  # the fault itself
+        run.away()
+        farm.time.sleep(1)  # the fault itself goes on
+        assert run.commands() - before < MOST, run.commands() - before
         f.cli("RENAME", "elsewhere", "genfarm:{default}:ready")
         assert run.worker.poll() is None
         f.genfarm("fsck", "--repair")
         run.finish()
         f.genfarm("fsck")
+        farm.until(lambda: run.words().count(True) == run.words().count(False))
 
 
 if __name__ == "__main__":
