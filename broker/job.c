@@ -31,6 +31,8 @@ static const struct job_member members[] = {
     {"batch_deadline", MEMBER_SECONDS, AT(batch_deadline), true, 0.001, 365 * DAY},
     {"on_unknown", MEMBER_UNKNOWN, AT(fail_unknown), true, 0, 0},
     {"dedupe", MEMBER_SECONDS, AT(dedupe), true, 0.001, 30 * DAY},
+    {"reference", MEMBER_REFERENCE, 0, true, 0, 0},
+    {"references", MEMBER_REFERENCE, 0, true, 0, 0},
     {"count", MEMBER_U16, AT(samples), true, 1, JOB_MAX_SAMPLES},
     {"sample", MEMBER_U16, AT(sample), false, 1, JOB_MAX_SAMPLES},
     {"input", MEMBER_U32, AT(input), false, 0, UINT32_MAX},
@@ -236,6 +238,10 @@ enum err job_member_text(struct job *j, const struct job_member *m, struct span 
         if (set_unknown(j, s) == OK)
             return OK;
         return wrong(why, m, "must be retry or fail", ERR_FORMAT);
+    case MEMBER_REFERENCE:
+        if (s.len == 0)
+            return OK;
+        return wrong(why, m, "is not possible: references are not supported yet", ERR_RANGE);
     default: return wrong(why, m, "must be a number", ERR_FORMAT);
     }
 }

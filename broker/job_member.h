@@ -19,7 +19,8 @@ enum member_kind {
     MEMBER_U32,
     MEMBER_SEED,
     MEMBER_TEMPERATURE,
-    MEMBER_SECONDS
+    MEMBER_SECONDS,
+    MEMBER_REFERENCE // is asked for, and cannot be done yet: refused, and never left out
 };
 
 struct job_member {

@@ -11,6 +11,7 @@ static bool at_default(const struct job *j, const struct job_member *m)
     case MEMBER_PRIORITY: return j->priority == JOB_NORMAL;
     case MEMBER_LANE: return j->lane == JOB_STANDARD;
     case MEMBER_UNKNOWN: return !j->fail_unknown;
+    case MEMBER_REFERENCE: return true;
     case MEMBER_U16: {
         uint16_t v = *(const uint16_t *)(const void *)at;
         return v == 0 ||
@@ -97,7 +98,9 @@ static enum err read_member(struct mp *p, struct job *j, const struct job_member
         return mp_nil(p); // as good as absent
     if (m->kind == MEMBER_EXTRA)
         return read_extra(p, j, m, why);
-    if (m->kind >= MEMBER_U16)
+    if (m->kind == MEMBER_REFERENCE && mp_peek(p) != MP_STR)
+        return job_member_text(j, m, SPAN("a list"), why);
+    if (m->kind >= MEMBER_U16 && m->kind != MEMBER_REFERENCE)
         return read_number(p, j, m, why);
     if (mp_str(p, &s) != OK)
         return wrong_type(why, m, "a string");

@@ -266,10 +266,12 @@ struct queue_item { // something another producer pushed
 typedef void queue_inbox_done(void *ctx, enum err e, const struct queue_item *items, size_t n);
 MUST_USE enum err queue_inbox_take(struct queue *q, struct span inc, uint64_t seq,
                                    unsigned most, queue_inbox_done *done, void *ctx);
-// Validates one item and places it (a job, an end of batch) or sends it to the dead letters.
-// `model` is the default for jobs without one. value: 1 placed, 2 repeat, 0 dead.
+// Validates one item, as a client would its inputs, and places it (a job, an end of batch) or
+// sends it to the dead letters. The catalogue knows the default model, aliases, and what a
+// model cannot do. value: 1 placed, 2 repeat, 0 dead.
+struct catalogue;
 MUST_USE enum err queue_inbox_put(struct queue *q, struct span inc,
-                                  const struct queue_item *item, struct span model,
+                                  const struct queue_item *item, const struct catalogue *c,
                                   queue_done *done, void *ctx);
 
 // --- Watching and steering ------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // queue_inbox.c - what producers in other languages push: taken under a lease, checked, placed.
 #include <stdlib.h>
 
+#include "broker/catalogue.h"
 #include "broker/queue_call.h"
 #include "common/clock.h"
 #include "common/digest.h"
@@ -123,9 +124,19 @@ static struct span batch_of(struct placing *p)
     return buf_span(&p->day);
 }
 
+// Aliases become the model's own name, so that limits and prices find it; what the model cannot
+// do is refused.
+static enum err take_model(struct placing *p, struct job *j, const struct catalogue *c)
+{
+    const struct model *m = catalogue_find(c, j->model.len ? j->model : catalogue_default(c));
+    if (m)
+        j->model = model_name(m);
+    return m ? model_check(m, j, &p->why) : OK;
+}
+
 // As a submitted job would be: complete, without what only the inbox knows, in the canonical
 // encoding; what else the producer wrote is kept as `extra`.
-static enum err make_job(struct placing *p, struct span bytes, struct span model)
+static enum err make_job(struct placing *p, struct span bytes, const struct catalogue *c)
 {
     struct buf extra = {.max = JOB_MAX_BYTES};
     enum err e = job_decode(&p->job, bytes, &p->why);
@@ -136,13 +147,13 @@ static enum err make_job(struct placing *p, struct span bytes, struct span model
         p->kind = "job";
         p->batch = batch_of(p);
         p->id = j.id;
-        if (!j.model.len)
-            j.model = model;
         j.batch = j.user = (struct span){0};
         j.extra = buf_span(&extra);
-        queue_route(&p->route, &j);
-        job_encode(&p->map, &j);
-        e = extra.err ? extra.err : p->map.err ? p->map.err : p->route.err;
+        if ((e = take_model(p, &j, c)) == OK) {
+            queue_route(&p->route, &j);
+            job_encode(&p->map, &j);
+            e = extra.err ? extra.err : p->map.err ? p->map.err : p->route.err;
+        }
     }
     if (e != OK && e != ERR_NOMEM && !p->why.len)
         buf_add_str(&p->why, err_text(e));
@@ -150,7 +161,7 @@ static enum err make_job(struct placing *p, struct span bytes, struct span model
     return e;
 }
 
-static enum err make_placing(struct placing *p, struct span bytes, struct span model)
+static enum err make_placing(struct placing *p, struct span bytes, const struct catalogue *c)
 {
     struct end end;
     if (read_end(bytes, &end)) {
@@ -161,7 +172,7 @@ static enum err make_placing(struct placing *p, struct span bytes, struct span m
         buf_add_str(&p->why, wrong ? wrong : "");
         return OK;
     }
-    enum err e = make_job(p, bytes, model);
+    enum err e = make_job(p, bytes, c);
     if (e != OK && e != ERR_NOMEM) {
         p->kind = "dead";
         p->batch = job_name_ok(p->job.batch) ? p->job.batch : SPAN("");
@@ -217,14 +228,14 @@ static void read_placed(const struct queue_call *c, enum err e, const redisReply
 }
 
 enum err queue_inbox_put(struct queue *q, struct span inc, const struct queue_item *item,
-                         struct span model, queue_done *done, void *ctx)
+                         const struct catalogue *c, queue_done *done, void *ctx)
 {
     struct placing p = {.route = {.max = 1024},
                         .map = {.max = JOB_MAX_BYTES},
                         .why = {.max = 1024},
                         .day = {.max = 64}};
     struct args *a = NULL;
-    enum err e = job_name_ok(model) ? make_placing(&p, item->bytes, model) : ERR_RANGE;
+    enum err e = make_placing(&p, item->bytes, c);
     if (e == OK) {
         const struct queue_field field = {item->seq, item->slot};
         a = script_args(q, 12, 4 * ARGS_INT + 4 + 16);

@@ -80,6 +80,11 @@ bool draft_knows(struct span name)
     return job_set(&scratch, name, SPAN(""), NULL) != ERR_MISSING;
 }
 
+static bool is_reference(struct span name)
+{
+    return span_is_case(name, "reference") || span_is_case(name, "references");
+}
+
 static void set_known(struct draft *d, struct span name, struct span value)
 {
     struct buf why = {.max = 512};
@@ -130,6 +135,8 @@ static void set_known_json(struct draft *d, struct span name, struct json_object
             (struct span){json_object_get_string(v), (size_t)json_object_get_string_len(v)});
     else if (plain && !span_is_case(name, "prompt"))
         draft_set(d, name, span_of(json_object_to_json_string(v)));
+    else if (is_reference(name))
+        set_known(d, name, SPAN("a list"));
     else
         draft_fail(d, "\"%.*s\" is not a text", (int)name.len, name.ptr);
 }

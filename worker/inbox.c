@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/catalogue.h"
 #include "broker/queue.h"
 #include "common/backoff.h"
 #include "common/log.h"
@@ -96,7 +95,8 @@ static void note(enum err e, int64_t what)
     if (e != OK && !err_retryable(e))
         log_warn("inbox", "why=" LOGQ, err_text(e));
     else if (e == OK && what == 0)
-        log_warn("inbox", "why=" LOGQ, "malformed; it went to the dead letters");
+        log_warn("inbox", "why=" LOGQ,
+                 "malformed, or not possible; it went to the dead letters");
 }
 
 static void on_placed(void *ctx, enum err e, int64_t what)
@@ -114,8 +114,8 @@ static void on_placed(void *ctx, enum err e, int64_t what)
 
 static bool put(struct inbox *i, struct thing *t)
 {
-    enum err e = queue_inbox_put(i->queue, span_of(i->inc), &t->item,
-                                 catalogue_default(i->catalogue), on_placed, t);
+    enum err e =
+        queue_inbox_put(i->queue, span_of(i->inc), &t->item, i->catalogue, on_placed, t);
     if (e != OK && !err_retryable(e)) {
         note(e, 0); // it stays with this incarnation until that has ended
         t->placed = true;

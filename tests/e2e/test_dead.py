@@ -37,6 +37,51 @@ def poison(f, n, batch="b"):
     farm.until(lambda: f.cli("LLEN", Q + "dead") == str(n))
 
 
+def pushed(f, **job):
+    """A foreign producer's job."""
+    f.cli("EVAL", "return redis.call('RPUSH', KEYS[1], cmsgpack.pack(cjson.decode(ARGV[1])))", "1",
+          Q + "inbox", json.dumps(job))
+
+
+def what_a_model_cannot_do():
+    """From the inbox: refused as a client's would be, without a call; an alias is resolved."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"))
+        why = {"size": dict(image_size="9K"), "lite": dict(model="nano-banana", image_size="4K"),
+               "ratio": dict(model="gemini-3-pro-image", aspect_ratio="1:8"),
+               "file": dict(reference="file:///etc/passwd"), "url": dict(reference="http://x/y"),
+               "list": dict(references=["a.png", "b.png"]), "path": dict(reference="../a.png")}
+        for name, more in why.items():
+            pushed(f, batch="theirs", id=name, prompt="a thing", **more)
+        farm.until(lambda: f.cli("LLEN", Q + "dead") == str(len(why)))
+        found = letters(f)
+        assert {d["code"] for d in found} == {"bad_request"}, found
+        words = [d["message"] for d in found]
+        assert sum("references are not supported yet" in w for w in words) == 4, words
+        assert sum("is not possible with gemini-" in w for w in words) == 3, words
+        assert f.requests() == []
+        for name, model in (("one", "nano-banana"), ("two", "gemini-2.5-flash-image")):
+            pushed(f, batch="theirs", id=name, prompt="a thing", model=model, reference="")
+        f.cli("EVAL", "return redis.call('RPUSH', KEYS[1], cmsgpack.pack({batch = 'theirs', "
+              "seal = true, total = 2}))", "1", Q + "inbox")
+        farm.until(lambda: f.cli("HGET", Q + "b:theirs", "hw") == "2")
+        f.genfarm("watch", "theirs")
+        assert [r["model"] for r in f.requests()] == ["gemini-2.5-flash-image"] * 2
+        groups = f.genfarm("limits").stdout
+        assert "default/gemini-2.5-flash-image" in groups and "banana" not in groups, groups
+        # At submit, too.
+        for text in ('{"prompt": "p", "reference": "file:///etc/passwd"}',
+                     '{"prompt": "p", "references": ["a.png"]}', '{"prompt": "p", "Reference": 5}'):
+            r = f.genfarm("submit", "-", "--format", "jsonl", input=text + "\n", status=2)
+            assert "references are not supported yet" in r.stderr, r.stderr
+        r = f.genfarm("submit", "-", "--format", "csv", status=2, input="prompt,reference\np,a.png\n")
+        assert ":2: " in r.stderr and "references are not supported yet" in r.stderr, r.stderr
+        f.genfarm("submit", "-", "--format", "csv", input="prompt,reference\np,\n")
+        assert len(f.requests()) <= 3
+
+
 def poison_comes_back():
     with Farm() as f:
         f.redis()
@@ -209,6 +254,6 @@ def retry_by_code():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([poison_comes_back, letters_of_jobs_that_came_back_otherwise,
+    sys.exit(farm.main([what_a_model_cannot_do, poison_comes_back, letters_of_jobs_that_came_back_otherwise,
                         malformed_input_is_corrected, exported_jobs_are_what_was_submitted,
                         many_and_strange_ones, retry_by_code]))

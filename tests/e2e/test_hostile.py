@@ -1,4 +1,5 @@
 """Whatever Redis says: worker and client refuse it in words, never crash, never write outside."""
+import hashlib
 import json
 import os
 import re
@@ -55,7 +56,9 @@ DAMAGES = [
     "set(0, 'x', pack({prompt = 'p', extra = {a = {b = {c = 'd'}}}}))",
     "set(0, 'x', pack({prompt = {'p'}}))",
     "set(0, 'x', pack({prompt = '\\255\\254'}))",
-    "set(0, 'x', pack({prompt = 'p', reference = 'file:///etc/passwd'}))",
+    "set(0, 'x', pack({prompt = 'as shown', reference = 'file:///etc/passwd'}))",
+    "set(0, 'x', pack({prompt = 'as shown', reference = 'http://169.254.169.254/'}))",
+    "set(0, 'x', pack({prompt = 'as shown', references = {'../../key', {a = 1}}}))",
     # Tickets and lists
     "call('LPUSH', P .. 'r:' .. list, '')",
     "call('LPUSH', P .. 'r:' .. list, 'short')",
@@ -264,8 +267,9 @@ def workers():
                 assert not re.search("evil|hidden", name) and (
                     name.startswith(sink) or "/a/" not in name), (script, name)
         f.well(worker, log)
+        shown = hashlib.sha256(b"as shown").hexdigest()
         for m in f.requests():
-            assert "evil" not in json.dumps(m).lower(), m
+            assert "evil" not in json.dumps(m).lower() and m.get("prompt") != shown, m
         worker.terminate()
         assert worker.wait(20) == 0
 

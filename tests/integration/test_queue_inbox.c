@@ -90,10 +90,11 @@ static struct taken *take_at(struct farm *f, struct hand *h, uint64_t seq)
 static struct told put(struct farm *f, const struct hand *h, const struct queue_item *item)
 {
     struct told t = {0};
-    return farm_wait(
-        f,
-        queue_inbox_put(f->queue, span_of(h->inc), item, SPAN("default-model"), told_value, &t),
-        &t);
+    struct catalogue *c;
+    assert_int_equal(catalogue_open(NULL, &c, NULL), OK);
+    t = farm_wait(f, queue_inbox_put(f->queue, span_of(h->inc), item, c, told_value, &t), &t);
+    catalogue_free(c);
+    return t;
 }
 
 // Takes and places everything; `values` (may be NULL) gets a digit each.
@@ -178,7 +179,7 @@ static void jobs_are_placed(void **state)
     struct status s = farm_status(f, "theirs");
     assert_int_equal(s.b.total, 2);
     assert_true(s.b.sealed);
-    struct claims *c = farm_claim_at(f, &h, h.seq + 1, 5, "standard/default-model");
+    struct claims *c = farm_claim_at(f, &h, h.seq + 1, 5, "standard/gemini-3.1-flash-image");
     assert_int_equal(c->n, 2);
     assert_string_equal(c->jobs[0].id, "one");
     assert_string_equal(c->jobs[1].id, "00000001");
