@@ -6,6 +6,7 @@
 #include "client/cmd.h"
 #include "client/endings.h"
 #include "client/reopen.h"
+#include "client/waits.h"
 
 #define CHUNK REOPEN_MOST // jobs looked at or opened in one call
 
@@ -191,6 +192,28 @@ static enum err raise_budget(struct steer *t)
         &v);
 }
 
+// Nothing had failed: what waits for money goes on with more of it.
+static enum err none_opened(struct steer *t)
+{
+    struct buf why = {.max = 2048}, usd = {.max = 64};
+    const char *batch = t->batch.ptr;
+    int n = (int)t->batch.len;
+    bool asked = t->cmd->budget > 0, over = has_ended(t);
+    enum err e = asked && !over ? raise_budget(t) : OK;
+    cmd_show_usd(&usd, t->cmd->budget);
+    if (e == OK && asked && over)
+        cmd_say(0, "the budget is what it was; genfarm resume %.*s --budget changes it", n,
+                batch);
+    else if (e == OK && asked)
+        cmd_say(0, "the budget of batch %.*s is %s now, and its open jobs go on with it", n,
+                batch, buf_str(&usd));
+    else if (e == OK && waits_for(&t->status, &why))
+        cmd_say(0, "batch %.*s waits: %s", n, batch, buf_str(&why));
+    buf_free(&why);
+    buf_free(&usd);
+    return e;
+}
+
 static enum err retry(struct steer *t)
 {
     uint32_t indexes[CHUNK];
@@ -215,10 +238,7 @@ static enum err retry(struct steer *t)
                 r.opened ? "%lld jobs opened again"
                          : "%lld jobs: none of those had failed or was cancelled",
                 (long long)r.opened);
-    if (e == OK && !raised && t->cmd->budget > 0)
-        cmd_say(0, "the budget is what it was; genfarm resume %.*s --budget changes it",
-                (int)t->batch.len, t->batch.ptr);
-    return e;
+    return e == OK && !raised ? none_opened(t) : e;
 }
 
 // --- Pause ----------------------------------------------------------------------------------

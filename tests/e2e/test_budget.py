@@ -53,6 +53,29 @@ def run_stops_and_goes_on():
         assert all(m["images"] for m in farm.lines(f.batch("manifest.jsonl")))
 
 
+def a_retry_raises_it():
+    """Of a batch that stopped for its budget, though nothing of it had failed."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.worker("--concurrency", "8", "--sink", "dir:" + f.path("out"))
+        batch = f.genfarm("submit", f.prompts(20), *MODEL, "--budget", "0.20", "--batch",
+                          "b").stdout.strip()
+        farm.until(lambda: state(f, batch)["state"] == "paused")
+        made = len(f.requests())
+        r = f.genfarm("retry", batch)
+        assert "0 jobs" in r.stderr and "waits: the budget has no room" in r.stderr, r.stderr
+        r = f.genfarm("retry", batch, "--budget", "0.01", status=4)
+        assert "has spent" in r.stderr and state(f, batch)["state"] == "paused", r.stderr
+        assert len(f.requests()) == made <= 5
+        r = f.genfarm("retry", batch, "--budget", "5")
+        assert "the budget of batch b is $5" in r.stderr, r.stderr
+        out = f.genfarm("watch", batch, "--json").stdout
+        ends = farm.check_events([json.loads(line) for line in out.splitlines()], 20)
+        assert all(e["event"] == "completed" for e in ends)
+        assert len(f.requests()) == 20
+
+
 def unknown_stays_spent():
     """Calls whose outcome is not known keep what was reserved for them."""
     with Farm() as f:
@@ -124,5 +147,5 @@ def bad_budgets():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([eight_workers, run_stops_and_goes_on, unknown_stays_spent,
+    sys.exit(farm.main([eight_workers, run_stops_and_goes_on, a_retry_raises_it, unknown_stays_spent,
                         lost_workers_money_is_spent, usage, bad_budgets]))
