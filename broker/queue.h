@@ -130,13 +130,16 @@ struct queue_field { // SEQ:SLOT
     uint64_t seq;
     unsigned slot;
 };
+struct queue_mark { // of a call that is about to be sent
+    struct queue_field field;
+    int64_t worst;       // what it may cost, millionths of USD; below 0: not known
+    struct span project; // whose keys it is made with; empty: the worker's only one
+};
 // marks: n characters, see the scripts. Valid when OK.
 typedef void queue_marks_done(void *ctx, enum err e, struct span marks);
-// `number` rises by one; the same may be sent again until it is answered. `worst`: of each
-// call, millionths of USD, below 0 where that is not known; NULL: nothing.
+// `number` rises by one; the same may be sent again until it is answered.
 MUST_USE enum err queue_sent(struct queue *q, struct span inc, uint64_t number, size_t n,
-                             const struct queue_field *fields, const int64_t *worst,
-                             queue_marks_done *done, void *ctx);
+                             const struct queue_mark *calls, queue_marks_done *done, void *ctx);
 
 // One that asks who else makes the same request, before its call is made.
 struct queue_asked {

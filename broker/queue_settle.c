@@ -5,17 +5,17 @@
 #include "broker/queue_call.h"
 
 enum err queue_sent(struct queue *q, struct span inc, uint64_t number, size_t n,
-                    const struct queue_field *fields, const int64_t *worst,
-                    queue_marks_done *done, void *ctx)
+                    const struct queue_mark *calls, queue_marks_done *done, void *ctx)
 {
     if (n < 1 || n > QUEUE_MAX_JOBS)
         return ERR_RANGE;
-    struct args *a = script_args(q, 2 + 2 * n, (1 + n * 3) * ARGS_INT);
+    struct args *a = script_args(q, 2 + 3 * n, (1 + n * 3) * ARGS_INT);
     args_add(a, inc);
     args_uint(a, number);
     for (size_t i = 0; i < n; i++) {
-        args_field(a, &fields[i]);
-        args_int(a, worst ? worst[i] : 0);
+        args_field(a, &calls[i].field);
+        args_int(a, calls[i].worst);
+        args_add(a, calls[i].project);
     }
     return call_script(
         q, SCRIPT_SENT, a,

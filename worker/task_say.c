@@ -151,18 +151,17 @@ static void on_marked(void *ctx, enum err e, struct span marks)
 static enum err send_marks(void *ctx, uint64_t number, struct pump_item *const *items, size_t n)
 {
     struct task_host *h = ctx;
-    struct queue_field *fields = calloc(n, sizeof *fields);
-    int64_t *worst = calloc(n, sizeof *worst);
-    enum err e = fields && worst ? OK : ERR_NOMEM;
-    for (size_t i = 0; e == OK && i < n; i++) {
-        fields[i] = task_of_mark(items[i])->field;
-        worst[i] = task_of_mark(items[i])->worst;
+    struct queue_mark *calls = calloc(n, sizeof *calls);
+    if (!calls)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        const struct task *t = task_of_mark(items[i]);
+        struct span project = h->project[0] ? SPAN("") : span_of(task_project(t));
+        calls[i] = (struct queue_mark){t->field, t->worst, project};
     }
-    if (e == OK)
-        e = queue_sent(h->queue, lease_incarnation(h->lease), number, n, fields, worst,
-                       on_marked, h);
-    free(fields);
-    free(worst);
+    enum err e =
+        queue_sent(h->queue, lease_incarnation(h->lease), number, n, calls, on_marked, h);
+    free(calls);
     return e;
 }
 

@@ -34,8 +34,8 @@ if seq <= tonumber(last[1]) then
   local visits = {}
   for slot = 1, seq == tonumber(last[1]) and tonumber(last[2]) or 0 do
     local v = call('HGET', P .. 'a:' .. inc, seq .. ':' .. slot)
-    if v and named_well(string.sub(v, 2 + TICKET)) then
-      local batch, visit = head(string.sub(v, 2 + TICKET))
+    if v and named_well(list_of(v)) then
+      local batch, visit = head(list_of(v))
       local index = struct.unpack('>I4', v, 2)
       visit[6], visit[7] = slot, string.sub(v, 2, 1 + TICKET)
       visit[8] = call('HGET', P .. 'in:' .. batch, index) or ''

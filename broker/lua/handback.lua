@@ -16,7 +16,7 @@ for i, v in ipairs(call('HMGET', key, unpack(ARGV, 2))) do
     if string.byte(v) == 105 then -- 'i'
       inbox[#inbox + 1] = string.sub(v, 2)
     else
-      local list = string.sub(v, 2 + TICKET)
+      local list = list_of(v)
       local _, _, batch = list_parts(list)
       if string.byte(v) == 115 then -- 's'
         sent[batch] = sent[batch] or {}

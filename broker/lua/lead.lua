@@ -62,11 +62,11 @@ end
 local function decide(i, v)
   if not v or string.byte(v) == 105 then return {'0'} end -- 'i', of the inbox
   local at = 3 + (i - 1) * EACH
-  local r, list, index = request_of(ARGV[at + 1]), string.sub(v, 2 + TICKET), struct.unpack('>I4', v, 2)
+  local r, list, index = request_of(ARGV[at + 1]), list_of(v), struct.unpack('>I4', v, 2)
   local b, mine = batch_of(list), inc .. ' ' .. fields[i]
   if r.by == mine then return {'l'} end
   if r.by then
-    parked[#parked + 1] = {field = fields[i], member = string.sub(v, 2), batch = b.name,
+    parked[#parked + 1] = {field = fields[i], member = string.sub(v, 2, 1 + TICKET) .. list, batch = b.name,
       digest = ARGV[at + 1]}
     return {'p'}
   end

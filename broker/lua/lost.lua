@@ -34,21 +34,21 @@ local function lost_call(batch, out, lane_model, job)
   local lane, model = string.match(lane_model, '^([^/]*)/(.*)$')
   out.entries[#out.entries + 1] = ledger_entry(now,
     struct.pack('>i8I4I4I4I2BBB', 0, 0, 0, 0, 0, 1, 0, 1), cmsgpack.pack({'worker_lost',
-      out.user or '', batch, job.id, job.index, job.run, job.attempts + 1, w[4] or '', w[1] or '',
+      out.user or '', batch, job.id, job.index, job.run, job.attempts + 1, w[4] or '', job.project or w[1] or '',
       model, lane, 'generate', w[2] or '', 0, 0, 0, ''}))
 end
 
 -- One lost job: decides where it goes. A call that was sent may have been billed, even when the
 -- job is over since (it was cancelled).
 local function lost_job(batch, value, policy, ended, out)
-  local _, lane_model = list_parts(string.sub(value, 2 + TICKET))
+  local _, lane_model = list_parts(list_of(value))
   local use = out.uses[lane_model] or {unknown = 0, failed = 0}
   out.uses[lane_model] = use
   local index, run, attempts, lost, limited = struct.unpack('>I4I2BBI2', value, 2)
-  local sent, list = string.byte(value) == 115, string.sub(value, 2 + TICKET)
+  local sent, list = string.byte(value) == 115, list_of(value)
   local id = input_id(call('HGET', P .. 'in:' .. batch, index))
   lost = math.min(255, lost + 1)
-  local job = {index = index, run = run, id = id, attempts = attempts}
+  local job = {index = index, run = run, id = id, attempts = attempts, project = project_of(value)}
   if sent then
     use.unknown = use.unknown + 1
     out.unknown[#out.unknown + 1] = event('unknown', run, index, now, id,
@@ -75,7 +75,7 @@ local function spend(inc, fields, values)
   local amounts, sums = call('HMGET', P .. 'rv:' .. inc, unpack(fields)), {}
   for i, micro in ipairs(amounts) do
     if micro then
-      local _, _, batch = list_parts(string.sub(values[i], 2 + TICKET))
+      local _, _, batch = list_parts(list_of(values[i]))
       sums[batch] = (sums[batch] or 0) + tonumber(micro)
     end
   end

@@ -14,7 +14,7 @@ local function examine(key, fields, worst)
   for i, v in ipairs(e.values) do
     e.marks[i] = v and '1' or '0'
     if v then
-      local list = string.sub(v, 2 + TICKET)
+      local list = list_of(v)
       local l = lists[list] or {at = {}, indexes = {}, runs = {}}
       lists[list] = l
       l.at[#l.at + 1] = i

@@ -16,7 +16,7 @@ local marks = {}
 for i, v in ipairs(call('HMGET', key, unpack(ARGV, 3))) do
   marks[i] = '0'
   if v and string.byte(v) ~= 105 then -- 'i', of the inbox
-    local _, _, batch = list_parts(string.sub(v, 2 + TICKET))
+    local _, _, batch = list_parts(list_of(v))
     local index, run = struct.unpack('>I4I2', v, 2)
     local ended = over(batch, call('HGET', P .. 'b:' .. batch, 'run'), {index}, {run})
     if not ended[1] then marks[i] = '1' end

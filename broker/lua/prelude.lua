@@ -30,6 +30,18 @@ local function alive(inc, now)
   return now - tonumber(c[1] or now) > 3000 or now < tonumber(c[2] or 0)
 end
 
+-- An active job is: its state, 'c' claimed or 's' sent, ticket, and list; of one that was sent by a
+-- worker of several projects a NUL and the project follow.
+local function list_of(value)
+  local nul = string.find(value, '\0', 2 + TICKET, true)
+  return string.sub(value, 2 + TICKET, nul and nul - 1)
+end
+
+local function project_of(value)
+  local nul = string.find(value, '\0', 2 + TICKET, true)
+  return nul and string.sub(value, nul + 1)
+end
+
 -- A ready list is named PRIORITY/LANE/MODEL/BATCH.
 local function list_parts(list)
   return string.match(list, '^(%d/([^/]+/[^/]+))/(.+)$') -- ring, lane/model, batch

@@ -142,7 +142,7 @@ local function group(batch, jobs)
   local indexes, to, ended, count, n_events = {}, {}, 0, {0, 0, 0}, 0
   for k = 1, ours.n do
     local p = ours.at[k]
-    local op, figures, list = argv[p + OP], argv[p + FIGURES_AT], sub(ours.value[k], 2 + TICKET)
+    local op, figures, list = argv[p + OP], argv[p + FIGURES_AT], list_of(ours.value[k])
     local use = uses[list]
     if not use then
       use = {sums = {}, ends = {completed = 0, failed = 0, cancelled = 0}}

@@ -62,7 +62,7 @@ local function reap()
       batches.inbox = batches.inbox or {}
       table.insert(batches.inbox, string.sub(value, 2))
     else
-      local _, _, batch = list_parts(string.sub(value, 2 + TICKET))
+      local _, _, batch = list_parts(list_of(value))
       local name = 'b' .. batch
       batches[name] = batches[name] or {}
       table.insert(batches[name], value)

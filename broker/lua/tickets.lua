@@ -33,7 +33,7 @@ local function active(kind)
     for i = 2, #page[2], 2 do
       local v = page[2][i]
       if string.byte(v) ~= 105 then -- 'i', of the inbox
-        add(string.sub(v, 2 + TICKET), string.sub(v, 2, 1 + TICKET))
+        add(list_of(v), string.sub(v, 2, 1 + TICKET))
       end
     end
     return page[1]

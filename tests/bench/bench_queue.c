@@ -24,6 +24,7 @@ struct bench {
     unsigned width;
     struct buf map;
     struct queue_field fields[QUEUE_MAX_JOBS];
+    struct queue_mark marks[QUEUE_MAX_JOBS];
     struct ticket tickets[QUEUE_MAX_JOBS];
     uint64_t seq, settles;
     size_t n;
@@ -110,13 +111,14 @@ static void on_claimed(void *ctx, enum err e, const struct queue_claims *c)
     b->n = c->n_jobs;
     for (size_t i = 0; i < c->n_jobs; i++) {
         b->fields[i] = (struct queue_field){b->seq, c->jobs[i].slot};
+        b->marks[i].field = b->fields[i];
         b->tickets[i] = c->jobs[i].ticket;
     }
     if (b->n == 0)
         return; // none are left: the last settles are on their way
-    bench_stop(queue_sent(session_queue(b->session), SPAN(INC), b->seq, b->n, b->fields, NULL,
-                          on_sent, b),
-               "sent");
+    bench_stop(
+        queue_sent(session_queue(b->session), SPAN(INC), b->seq, b->n, b->marks, on_sent, b),
+        "sent");
 }
 
 static void on_grant(void *ctx, enum err e, const struct limit_grant *g)

@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -136,6 +137,32 @@ def lost_workers_calls():
         adds_up(f, rows)
 
 
+def lost_workers_projects():
+    """Of a worker with several projects the ledger knows which one each lost call went through."""
+    with Farm() as f:
+        f.emulator("--latency", "60s")
+        f.redis()
+        f.env.update(RED_KEY="a-red-key-of-the-test", BLUE_KEY="a-blue-key-of-the-test")
+        projects = f.path("projects.json")
+        with open(projects, "w") as out:
+            json.dump({"projects": [{"name": n, "keys": [{"env": n.upper() + "_KEY"}]}
+                                    for n in ("red", "blue")]}, out)
+        os.chmod(projects, 0o600)
+        first = f.worker("--concurrency", "4", "--lease", "2", "--projects", projects)
+        f.genfarm("submit", f.prompts(4), *MODEL, "--batch", "b", "--budget", "10")
+        farm.until(lambda: state(f, "b")["reserved_usd"] > 0.15)
+        first.kill()
+        f.emulator("--latency", "5ms", "--fault", "500=0.5")
+        f.worker("--concurrency", "4", "--lease", "2", "--projects", projects)
+        f.genfarm("watch", "b")
+        rows = calls(f)
+        lost = [r["project"] for r in rows if r["outcome"] == "worker_lost"]
+        assert len(lost) == 4 and set(lost) == {"red", "blue"}, rows
+        assert {r["project"] for r in rows} == {"red", "blue"}, rows
+        adds_up(f, rows)
+        f.genfarm("fsck")
+
+
 def a_foreign_key_is_in_the_way():
     """Somebody else's keys under the ledger's names stop no job, and nothing is left out."""
     with Farm() as f:
@@ -201,5 +228,5 @@ def bounded_or_off():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([every_call_is_entered, many_pieces, lost_workers_calls,
+    sys.exit(farm.main([every_call_is_entered, many_pieces, lost_workers_calls, lost_workers_projects,
                         a_foreign_key_is_in_the_way, memory_is_full, bounded_or_off]))

@@ -274,6 +274,7 @@ static const struct queue_asked asked[] = {
     {.field = {1, 1}, .digest = SPAN("d"), .within_ms = 1},
     {.field = {1, 2}, .digest = SPAN("d"), .within_ms = 1}};
 static const int64_t worst[] = {1, 2};
+static const struct queue_mark marks[] = {{{1, 1}, 1, SPAN("")}, {{1, 2}, -1, SPAN("art")}};
 
 static const struct operation_new begun = {.inc = SPAN("inc"),
                                            .op = SPAN("op"),
@@ -296,7 +297,7 @@ static const struct operation_new begun = {.inc = SPAN("inc"),
 #define B SPAN("batch")
 CALL(a_claim, queue_claim(q, I, 1, 2, 0, NULL, on_claims, NULL))
 CALL(a_lead, queue_lead(q, I, 1, 2, asked, on_answers, NULL))
-CALL(a_mark, queue_sent(q, I, 1, 2, two, worst, on_marks, NULL))
+CALL(a_mark, queue_sent(q, I, 1, 2, marks, on_marks, NULL))
 CALL(a_renewal, queue_renew(q, I, 1, 1, SPAN(""), on_renewed, NULL))
 CALL(what_is_mine, queue_mine(q, I, on_fields, NULL))
 CALL(what_is_open, queue_open(q, I, 2, two, on_marks, NULL))

@@ -235,15 +235,11 @@ struct marks farm_sent_as(struct farm *f, const struct hand *h, uint64_t number,
                           const struct held *jobs, int64_t worst)
 {
     struct marks m = {0};
-    struct queue_field *fields = calloc(n + 1, sizeof *fields);
-    int64_t *all = calloc(n + 1, sizeof *all);
-    for (size_t i = 0; i < n; i++) {
-        fields[i] = jobs[i].field;
-        all[i] = worst;
-    }
-    m.err = queue_sent(f->queue, span_of(h->inc), number, n, fields, all, told_marks, &m);
-    free(fields);
-    free(all);
+    struct queue_mark *calls = calloc(n + 1, sizeof *calls);
+    for (size_t i = 0; i < n; i++)
+        calls[i] = (struct queue_mark){jobs[i].field, worst, SPAN("")};
+    m.err = queue_sent(f->queue, span_of(h->inc), number, n, calls, told_marks, &m);
+    free(calls);
     if (m.err == OK)
         wait_for(f->loop, &m.done, "sent marks");
     return m;

@@ -130,8 +130,7 @@ static void on_value(void *ctx, enum err e, int64_t value)
 // --- What is asked, and what the server says -------------------------------------------------
 
 static struct queue *q;
-static const struct queue_field two[] = {{1, 1}, {1, 2}};
-static const int64_t worst[] = {1, 2};
+static const struct queue_mark marks[] = {{{1, 1}, 1, SPAN("")}, {{1, 2}, -1, SPAN("art")}};
 static const struct queue_asked asking[] = {{.field = {1, 1}, .digest = SPAN("d")},
                                             {.field = {1, 2}, .digest = SPAN("d")}};
 #define INC   SPAN("inc")
@@ -143,7 +142,7 @@ static const struct queue_asked asking[] = {{.field = {1, 1}, .digest = SPAN("d"
     }
 CALL(claim, queue_claim(q, INC, 1, 2, 0, NULL, on_claims, NULL))
 CALL(lead, queue_lead(q, INC, 1, 2, asking, on_answers, NULL))
-CALL(sent, queue_sent(q, INC, 1, 2, two, worst, on_marks, NULL))
+CALL(sent, queue_sent(q, INC, 1, 2, marks, on_marks, NULL))
 CALL(renew, queue_renew(q, INC, 1, 1, SPAN(""), on_renewed, NULL))
 CALL(mine, queue_mine(q, INC, on_fields, NULL))
 CALL(inbox, queue_inbox_take(q, INC, 1, 9, on_items, NULL))
