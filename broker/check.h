@@ -15,11 +15,44 @@ typedef void check_problems_done(void *ctx, enum err e, uint64_t next,
 // A page of all keys of the queue; 0 is the first cursor.
 MUST_USE enum err check_keys(struct queue *q, uint64_t cursor, bool mend,
                              check_problems_done *done, void *ctx);
-// Rings and counts against the ready lists of all batches, 1,000 at most.
-MUST_USE enum err check_index(struct queue *q, bool mend, check_problems_done *done, void *ctx);
-// A batch's counters against its keys.
+// A batch's counters against its keys, and its lists' places in the rings.
 MUST_USE enum err check_batch(struct queue *q, struct span batch, bool mend,
                               check_problems_done *done, void *ctx);
+
+// --- Counts ---------------------------------------------------------------------------------
+
+#define CHECK_FIRST (UINT64_C(1) << 53) // cursor of the first piece; they go down to 0
+
+// The names of all batches, the last made first; `open_only`: of those that counts are made of.
+typedef void check_names_done(void *ctx, enum err e, uint64_t next, const struct span *names,
+                              size_t n);
+MUST_USE enum err check_batches(struct queue *q, uint64_t cursor, bool open_only,
+                                check_names_done *done, void *ctx);
+
+enum check_tally {
+    CHECK_JOBS, // of the named batches: "live", "queued", "ready LANE/MODEL"; and "batches",
+                // how many of them are open, of all that are
+    CHECK_RESERVED, // of the named batches: "reserved BATCH", millionths of USD
+    CHECK_BLOBS,    // "stored", bytes
+    CHECK_SPARES    // "spare", bytes
+};
+struct check_count {
+    struct span name;
+    int64_t is;   // counted in this piece: pieces add up
+    int64_t told; // what the queue says, of all pieces
+};
+typedef void check_counts_done(void *ctx, enum err e, uint64_t next,
+                               const struct check_count *c, size_t n);
+// Up to 1,000 names. A piece is what was so at one instant.
+MUST_USE enum err check_counts(struct queue *q, enum check_tally what, uint64_t cursor,
+                               size_t n, const struct span *names, check_counts_done *done,
+                               void *ctx);
+// Puts a count right that is still what it was told to be; value: what it is now, for a long
+// way takes several calls. ERR_MISSING: it has moved.
+MUST_USE enum err check_set_count(struct queue *q, const struct check_count *c,
+                                  queue_done *done, void *ctx);
+
+// --- Jobs -----------------------------------------------------------------------------------
 
 enum check_place { CHECK_READY, CHECK_DELAYED, CHECK_ACTIVE, CHECK_LOST };
 struct check_ticket {

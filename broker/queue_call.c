@@ -167,7 +167,8 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_OP_NOTE, op_note)       \
     X(SCRIPT_OP_END, op_end)         \
     X(SCRIPT_CALLS, calls)           \
-    X(SCRIPT_HELD, held)
+    X(SCRIPT_HELD, held)             \
+    X(SCRIPT_TALLY, tally)
 
 #define X(id, name)                          \
     extern const unsigned char lua_##name[]; \

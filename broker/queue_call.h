@@ -49,6 +49,8 @@ struct queue_call {
         queue_fields_done *fields;
         check_problems_done *problems;
         check_tickets_done *tickets;
+        check_names_done *page;
+        check_counts_done *counts;
         dead_done *dead;
         operation_begun_done *begun;
         operation_taken_done *taken;
@@ -117,6 +119,7 @@ enum queue_script {
     SCRIPT_OP_END,
     SCRIPT_CALLS,
     SCRIPT_HELD,
+    SCRIPT_TALLY,
     SCRIPTS
 };
 // Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.

@@ -9,27 +9,12 @@
 
 static const struct reply_outcome codes[] = {{1, OK}, {0, ERR_MISSING}};
 
-// {1, next, {...}}, n elements to a thing: their number, or 0 with *e set.
-static size_t read_head(const redisReply *r, size_t n, uint64_t *next, enum err *e)
-{
-    struct span text;
-    int64_t none;
-    const redisReply *items = reply_at(r, 2);
-    if (*e == OK)
-        *e = reply_outcome(r, codes, 2, &none);
-    if (*e == OK &&
-        (!items || items->type != REDIS_REPLY_ARRAY || reply_count(items) % n ||
-         !reply_str(reply_at(r, 1), &text) || text_uint(text, 0, UINT64_MAX, next) != OK))
-        *e = ERR_FORMAT;
-    return *e == OK ? reply_count(items) / n : 0;
-}
-
 // --- Problems -------------------------------------------------------------------------------
 
 static void read_problems(const struct queue_call *c, enum err e, const redisReply *r)
 {
     uint64_t next = 0;
-    size_t n = read_head(r, 2, &next, &e);
+    size_t n = reply_page(r, 2, &next, &e);
     struct check_problem *all = calloc(n + 1, sizeof *all);
     if (e == OK && !all)
         e = ERR_NOMEM;
@@ -67,11 +52,6 @@ enum err check_keys(struct queue *q, uint64_t cursor, bool mend, check_problems_
     return e;
 }
 
-enum err check_index(struct queue *q, bool mend, check_problems_done *done, void *ctx)
-{
-    return problems(q, "index", mend, SPAN(""), done, ctx);
-}
-
 enum err check_batch(struct queue *q, struct span batch, bool mend, check_problems_done *done,
                      void *ctx)
 {
@@ -83,7 +63,7 @@ enum err check_batch(struct queue *q, struct span batch, bool mend, check_proble
 static void read_tickets(const struct queue_call *c, enum err e, const redisReply *r)
 {
     uint64_t next = 0;
-    size_t n = read_head(r, 2, &next, &e);
+    size_t n = reply_page(r, 2, &next, &e);
     struct check_ticket *all = calloc(n + 1, sizeof *all);
     if (e == OK && !all)
         e = ERR_NOMEM;

@@ -60,6 +60,21 @@ enum err reply_outcome(const redisReply *r, const struct reply_outcome *table, s
     return ERR_FORMAT;
 }
 
+size_t reply_page(const redisReply *r, size_t n, uint64_t *next, enum err *e)
+{
+    static const struct reply_outcome codes[] = {{1, OK}, {0, ERR_MISSING}};
+    struct span text;
+    int64_t none;
+    const redisReply *items = reply_at(r, 2);
+    if (*e == OK)
+        *e = reply_outcome(r, codes, 2, &none);
+    if (*e == OK &&
+        (!items || items->type != REDIS_REPLY_ARRAY || reply_count(items) % n ||
+         !reply_str(reply_at(r, 1), &text) || text_uint(text, 0, UINT64_MAX, next) != OK))
+        *e = ERR_FORMAT;
+    return *e == OK ? reply_count(items) / n : 0;
+}
+
 enum err reply_ready(const redisReply *r, struct queue_ready *out, size_t *n)
 {
     *n = 0;

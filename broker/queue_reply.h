@@ -21,6 +21,9 @@ struct reply_outcome {
 };
 MUST_USE enum err reply_outcome(const redisReply *r, const struct reply_outcome *table,
                                 size_t n, int64_t *value);
+// Of scripts that answer {1, next cursor, {...}}, with n elements to a thing: how many things
+// there are; 0 with *e set when it is something else, or was set before.
+size_t reply_page(const redisReply *r, size_t n, uint64_t *next, enum err *e);
 // LANE/MODEL, jobs, LANE/MODEL, jobs, ... Room for reply_count(r) / 2 in `out`.
 MUST_USE enum err reply_ready(const redisReply *r, struct queue_ready *out, size_t *n);
 // PRIORITY/LANE/MODEL/BATCH into its parts.

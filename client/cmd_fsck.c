@@ -37,6 +37,8 @@ int cmd_fsck(struct cmd *c)
     session_close(s);
     if (e != OK)
         return cmd_fail(c, e);
+    if (r.unsure)
+        cmd_say(0, "counts of the whole queue were not compared: they moved at every look");
     unsigned left = r.problems - r.mended;
     return cmd_say(left ? EXIT_CANNOT : EXIT_DONE,
                    "%" PRIu64 " batches, %" PRIu64 " jobs, %" PRIu64

@@ -7,7 +7,6 @@
 #include "client/fsck_private.h"
 
 #define ACCOUNT_TIMEOUT 5.0
-#define MOST_BATCHES    100000
 #define MOMENT          2.0 // seconds for an answer after an interruption
 
 // What the answer would be put into lies on the stack, mostly: it comes now or never.
@@ -60,6 +59,23 @@ void fsck_take_names(void *ctx, enum err e, const struct span *names, size_t n)
         to->fsck->err = to->text.err;
 }
 
+static void on_batches(void *ctx, enum err e, uint64_t next, const struct span *names, size_t n)
+{
+    struct fsck_names *to = ctx;
+    fsck_take_names(to, e, names, n);
+    to->fsck->next = next;
+}
+
+enum err fsck_batches(struct fsck_names *n, bool open_only, uint64_t *next)
+{
+    struct fsck *f = n->fsck;
+    enum err e = fsck_wait(f, check_batches(f->queue, *next, open_only, on_batches, n));
+    if (e == OK && f->next >= *next)
+        e = ERR_FORMAT;
+    *next = f->next;
+    return e;
+}
+
 const char *fsck_next_name(const struct fsck_names *n, size_t *at)
 {
     if (*at >= n->text.len)
@@ -93,11 +109,26 @@ static enum err all_keys(struct fsck *f)
 static enum err one_batch(struct fsck *f, const char *name)
 {
     enum err e = fsck_jobs(f, name); // first: it may mend counters
-    if (e == OK)
+    if (e == OK || e == ERR_MISSING)
         e = fsck_wait(f,
                       check_batch(f->queue, span_of(name), f->options->mend, on_problems, f));
     f->result->batches++;
     return e == ERR_MISSING ? OK : e; // forgotten meanwhile
+}
+
+static enum err all_batches(struct fsck *f)
+{
+    enum err e = OK;
+    for (uint64_t next = CHECK_FIRST; e == OK && next != 0;) {
+        struct fsck_names batches = {.fsck = f};
+        const char *name;
+        size_t at = 0;
+        e = fsck_batches(&batches, false, &next);
+        while (e == OK && (name = fsck_next_name(&batches, &at)))
+            e = one_batch(f, name);
+        buf_free(&batches.text);
+    }
+    return e;
 }
 
 static void on_accounts(void *ctx, enum err e, const struct span *told, size_t n)
@@ -120,19 +151,11 @@ static enum err accounts(struct fsck *f)
 enum err fsck_run(struct session *s, const struct fsck_options *o, struct fsck_result *r)
 {
     struct fsck f = {.session = s, .queue = session_queue(s), .options = o, .result = r};
-    struct fsck_names batches = {.fsck = &f};
-    const char *name;
-    size_t at = 0;
     *r = (struct fsck_result){0};
     enum err e = all_keys(&f);
     if (e == OK)
-        e = fsck_wait(&f, queue_list(f.queue, MOST_BATCHES, fsck_take_names, &batches));
-    while (e == OK && (name = fsck_next_name(&batches, &at)))
-        e = one_batch(&f, name);
-    if (e == OK) // last, for what was mended has changed it
-        e = fsck_wait(&f, check_index(f.queue, o->mend, on_problems, &f));
-    if (e == OK)
-        e = accounts(&f);
-    buf_free(&batches.text);
-    return e;
+        e = all_batches(&f);
+    if (e == OK) // last, for what was mended has changed them
+        e = fsck_counts(&f);
+    return e == OK ? accounts(&f) : e;
 }

@@ -27,8 +27,14 @@ struct fsck_names { // copies, each ended by a NUL
     size_t n;
 };
 queue_names_done fsck_take_names; // ctx: a struct fsck_names
+// The next page of names of batches, and its cursor, CHECK_FIRST to 0.
+MUST_USE enum err fsck_batches(struct fsck_names *n, bool open_only, uint64_t *next);
 // The name at *at, and moves on; NULL after the last.
 const char *fsck_next_name(const struct fsck_names *n, size_t *at);
+
+// --- fsck_counts.c --------------------------------------------------------------------------
+
+MUST_USE enum err fsck_counts(struct fsck *f);
 
 // --- fsck_jobs.c ----------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 -- fsck - checks what the queue's invariants say of its keys, and mends what can be mended without
--- knowing more; a bounded piece at a time, each of them at one instant.
+-- knowing more; a bounded piece at a time, each of them at one instant. See tally.lua for counts.
 --
--- ARGV  1 what: 'keys', a page of all keys; 'index', rings and counts; 'batch'  2 '1': mend
+-- ARGV  1 what: 'keys', a page of all keys; 'batch', with its lists' places in rings  2 '1': mend
 --       3 keys: cursor, '0' at first; batch: its name
 -- Returns {1, next cursor, {problem, mended '1' or '0', ...}}
 local what, mend, arg, now = ARGV[1], ARGV[2] == '1', ARGV[3], now_ms()
@@ -130,7 +130,43 @@ local function followers_key(digest)
   end)
 end
 
+-- Whether a worker's jobs are about: then it, and what belongs to them, is taken back with them.
+local function is_known(inc)
+  return call('ZSCORE', P .. 'leases', inc) or call('EXISTS', P .. 'a:' .. inc, P .. 'x:' .. inc) > 0
+end
+
+local function worker_key(inc)
+  if is_known(inc) or call('PTTL', P .. 'w:' .. inc) ~= -1 then return end
+  problem('worker ' .. inc .. ' has no lease, and would never be forgotten', function()
+    call('PEXPIRE', P .. 'w:' .. inc, 3600000)
+  end)
+end
+
+-- The counts of what is reserved are compared after the keys.
+local function reserved_key(inc)
+  if not is_known(inc) then
+    problem('reservations are left of worker ' .. inc .. ', which has no lease', function()
+      call('UNLINK', P .. 'rv:' .. inc)
+    end)
+    return
+  end
+  local fields = call('HKEYS', P .. 'rv:' .. inc)
+  for at = 1, #fields, 1000 do
+    local some, gone = {unpack(fields, at, math.min(at + 999, #fields))}, {}
+    local active = call('HMGET', P .. 'a:' .. inc, unpack(some))
+    local lost = call('HMGET', P .. 'x:' .. inc, unpack(some))
+    for i, field in ipairs(some) do
+      if not active[i] and not lost[i] then gone[#gone + 1] = field end
+    end
+    if #gone > 0 then
+      problem('worker ' .. inc .. ' has reserved for ' .. #gone .. ' jobs that it does not hold',
+        function() call('HDEL', P .. 'rv:' .. inc, unpack(gone)) end)
+    end
+  end
+end
+
 local KEYS_LIKE = {
+  ['w:'] = worker_key, ['rv:'] = reserved_key,
   ['dd:'] = request_key, ['dl:'] = leads_key, ['dw:'] = followers_key,
   ['a:'] = held('a:'), ['x:'] = held('x:'), ['r:'] = list_key, ['ur:'] = user_ring,
   ['b:'] = batch_key, ['d:'] = of_batch('d:'), ['bo:'] = operation, ['lg:'] = ledger_key,
@@ -148,7 +184,7 @@ local function keys()
   return page[1]
 end
 
--- --- Rings and counts ---
+-- --- A batch's lists in rings ---
 
 local function ring_of(list, user, batch, want)
   local ring = list_parts(list)
@@ -172,6 +208,15 @@ local function ring_of(list, user, batch, want)
   end
 end
 
+local function rings_of(batch, user, paused)
+  for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
+    if list_parts(list) then
+      local waits = not paused and call('LLEN', P .. 'r:' .. list) > 0
+      ring_of(list, user, batch, waits and 1 or 0)
+    end
+  end
+end
+
 local function delayed_of(batch)
   local first = call('ZRANGE', P .. 'd:' .. batch, 0, 0, 'WITHSCORES')[2]
   local told = call('ZSCORE', P .. 'delayed', batch)
@@ -182,94 +227,43 @@ local function delayed_of(batch)
   end
 end
 
-local function compare_ready(ready)
-  local told = call('HGETALL', P .. 'ready')
-  for i = 1, #told, 2 do
-    local is = ready[told[i]] or 0
-    if is ~= tonumber(told[i + 1]) then
-      problem('ready jobs of ' .. told[i] .. ': ' .. is .. ', counted ' .. told[i + 1], function()
-        call('HDEL', P .. 'ready', told[i])
-        if is > 0 then call('HSET', P .. 'ready', told[i], is) end
-      end)
-    end
-    ready[told[i]] = nil
-  end
-  for lane_model, n in pairs(ready) do
-    if n > 0 then
-      problem('ready jobs of ' .. lane_model .. ': ' .. n .. ', counted none', function()
-        call('HSET', P .. 'ready', lane_model, n)
-      end)
-    end
-  end
-end
-
-local function compare_live(live)
-  local told = call('LLEN', P .. 'live')
-  if told == live then return end
-  problem('jobs that are not over: ' .. live .. ', counted ' .. told, function()
-    if told > live then call('LPOP', P .. 'live', told - live) end
-    for _ = told + 1, live do call('RPUSH', P .. 'live', '') end
-  end)
-end
-
-local function compare_queued(queued)
-  local told = tonumber(call('GET', P .. 'queued') or 0)
-  if told == queued then return end
-  problem('bytes of inputs of batches that have not ended: ' .. int(queued) .. ', counted ' ..
-    int(told), function()
-      call('SET', P .. 'queued', int(queued))
-    end)
-end
-
--- Of images that were fetched and are kept for identical requests.
-local function compare_spare()
-  if call('ZCARD', P .. 'spares') > 10000 then return end
-  local is, told = 0, tonumber(call('GET', P .. 'spare') or 0)
-  for _, spare in ipairs(call('ZRANGE', P .. 'spares', 0, -1)) do
-    is = is + tonumber(string.match(spare, '^%d+') or 0)
-  end
-  if is == told then return end
-  problem('bytes of spare images: ' .. int(is) .. ', counted ' .. int(told), function()
-    call('SET', P .. 'spare', int(is))
-  end)
-end
-
-local function index()
-  local names = call('ZRANGE', P .. 'batches', 0, 999)
-  local live, queued, ready = 0, 0, {}
-  if call('ZCARD', P .. 'batches') > #names then
-    problem('there are more than 1000 batches: rings and counts were not compared')
-    return '0'
-  end
-  for _, batch in ipairs(names) do
-    local b = call('HMGET', P .. 'b:' .. batch, 'open', 'user', 'paused', 'nonce', 'done_at', 'in_bytes')
-    if b[4] then
-      live = live + tonumber(b[1])
-      if not b[5] then queued = queued + tonumber(b[6] or 0) end
-      delayed_of(batch)
-      for _, list in ipairs(call('SMEMBERS', P .. 'ls:' .. batch)) do
-        local _, lane_model = list_parts(list)
-        local n = call('LLEN', P .. 'r:' .. list)
-        if b[3] then n = 0 end
-        ring_of(list, b[2], batch, n > 0 and 1 or 0)
-        ready[lane_model] = (ready[lane_model] or 0) + n
-      end
-    end
-  end
-  compare_ready(ready)
-  compare_live(live)
-  compare_queued(queued)
-  compare_spare()
-  return '0'
-end
-
 -- --- One batch ---
+
+-- A name without a batch. One whose keys have just expired is purged by the next tick.
+local function no_batch()
+  local ends = call('ZSCORE', P .. 'expiring', arg)
+  if not call('ZSCORE', P .. 'batches', arg) or ends and tonumber(ends) < now + 1000 then return end
+  problem('batch ' .. arg .. ' is among the batches, and there is no such batch', function()
+    call('ZREM', P .. 'batches', arg)
+    call('ZREM', P .. 'expiring', arg)
+  end)
+end
+
+-- What is to go on by itself must be where ticks look for it.
+local function waits_of(cancel, paused)
+  if cancel and not call('ZSCORE', P .. 'cancelling', arg) then
+    problem('batch ' .. arg .. ': it is being cancelled, and nobody would go on with that', function()
+      call('ZADD', P .. 'cancelling', int(now), arg)
+    end)
+  end
+  if (paused == 'account' or paused == 'fsck') and not call('ZSCORE', P .. 'held', arg) then
+    problem('batch ' .. arg .. ': it is held back, and would not be tried again', function()
+      call('ZADD', P .. 'held', int(now), arg)
+    end)
+  end
+end
 
 local function batch_facts()
   local key = P .. 'b:' .. arg
   local b = call('HMGET', key, 'hw', 'open', 'completed', 'failed', 'cancelled', 'ev', 'sealed',
-    'total', 'done_at', 'nonce')
-  if not b[10] then return '0' end
+    'total', 'done_at', 'nonce', 'user', 'paused', 'cancel')
+  if not b[10] then
+    no_batch()
+    return '0'
+  end
+  delayed_of(arg)
+  rings_of(arg, b[11] or '', b[12])
+  waits_of(b[13], b[12])
   local n = {}
   for i = 1, 6 do n[i] = tonumber(b[i]) or -1 end
   local function wrong(text, is, told, fix)
@@ -299,5 +293,5 @@ local function batch_facts()
   return '0'
 end
 
-local did = ({keys = keys, index = index, batch = batch_facts})[what]()
+local did = ({keys = keys, batch = batch_facts})[what]()
 return {1, did, out}

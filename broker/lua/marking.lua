@@ -27,7 +27,8 @@ local function examine(key, fields, worst)
     if not b then
       local f = call('HMGET', P .. 'b:' .. batch, 'run', 'budget', 'cost', 'reserved', 'user',
         'paused', 'spent', 'blocked_by')
-      b = {run = f[1], user = f[5], paused = f[6], taken = 0, gone = {}, blocked = f[8]}
+      b = {run = f[1], user = f[5], paused = f[6], taken = 0, gone = {}, blocked = f[8],
+        reserved = (f[4] or '0') ~= '0'}
       if f[2] then
         b.most = tonumber(f[2]) - tonumber(f[3] or 0) - tonumber(f[7] or 0)
         b.left = b.most - tonumber(f[4] or 0)
@@ -75,7 +76,7 @@ local function account(e, inc, key, now)
     if #b.gone > 0 then
       call('HDEL', key, unpack(b.gone))
       end_leads(inc, b.gone, forget_request)
-      if b.left then unreserve(batch, inc, b.gone) end -- marked before, and not begun
+      if b.reserved then unreserve(batch, inc, b.gone) end -- marked before, and not begun
     end
     if b.taken > 0 then call('HINCRBY', P .. 'b:' .. batch, 'reserved', b.taken) end
     if b.blocked and b.sends then

@@ -67,9 +67,9 @@ local function admit(batch, jobs)
     end
   end
   if n == 0 then return ours end
-  local b = call('HMGET', P .. 'b:' .. batch, 'run', 'budget', 'user')
+  local b = call('HMGET', P .. 'b:' .. batch, 'run', 'reserved', 'user')
   ours.n, ours.kept, ours.user = n, b[1], b[3]
-  if b[2] then release(batch, ours, gone) end
+  if (b[2] or '0') ~= '0' then release(batch, ours, gone) end
   local ended, seen = over(batch, ours.kept, ours.index, ours.run), {}
   for k, index in ipairs(ours.index) do
     ours.over[k] = ended[k] or seen[index] -- a job named twice ends once

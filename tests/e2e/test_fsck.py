@@ -14,7 +14,7 @@ from link import Net  # noqa: E402
 
 PREFIX = "local P, call = 'genfarm:{default}:', redis.call\n"
 LIST = "local list = call('SMEMBERS', P .. 'ls:b')[1]\n"
-LOSE = ("call('LPOP', P .. 'r:' .. list) "
+LOSE = ("local t = call('LPOP', P .. 'r:' .. list) "
         "call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), -1)")
 
 # What is done to the queue, a word of what must be said, and whether it can be repaired.
@@ -25,7 +25,7 @@ DAMAGES = [
      "in its ring", True),
     ("call('HINCRBY', P .. 'ready', string.match(list, '^%d/([^/]+/[^/]+)'), 5)", "counted 15",
      True),
-    ("call('DEL', P .. 'ready')", "counted none", True),
+    ("call('DEL', P .. 'ready')", "counted 0", True),
     ("call('LPOP', P .. 'live')", "counted 9", True),
     ("call('RPUSH', P .. 'live', '', '')", "counted 12", True),
     ("call('ZADD', P .. 'd:b', 5, call('RPOP', P .. 'r:' .. list) .. list) "
@@ -53,9 +53,21 @@ DAMAGES = [
     ("call('SADD', P .. 'dw:x', 'member')", "would never be forgotten", True),
     ("call('HSET', P .. 'dl:ghost', '1:1', 'x')", "which has no lease", True),
     ("call('SET', P .. 'spare', 5)", "bytes of spare images", True),
+    ("call('INCRBY', P .. 'stored', 9)", "images kept: 0, counted 9", True),
+    ("call('ZADD', P .. 'blobs', 9e15, '7 b/1')", "images kept: 7, counted 0", True),
+    ("call('HSET', P .. 'b:b', 'reserved', 5)", "of batch b: 0, counted 5", True),
+    ("call('ZADD', P .. 'leases', 1, 'w') call('HSET', P .. 'rv:w', '1:1', 5) " + LOSE +
+     " call('HSET', P .. 'a:w', '1:1', 'c' .. t .. list)", "of batch b: 5, counted 0", True),
+    ("call('HSET', P .. 'rv:ghost', '1:1', 5)", "left of worker ghost", True),
+    ("call('ZADD', P .. 'leases', 1, 'w') call('HSET', P .. 'rv:w', '1:1', 5)",
+     "for 1 jobs that it does not hold", True),
+    ("call('HSET', P .. 'w:ghost', 'seq', 1)", "worker ghost has no lease", True),
+    ("call('ZADD', P .. 'batches', 5, 'gone')", "there is no such batch", True),
+    ("call('HSET', P .. 'b:b', 'paused', 'account')", "would not be tried again", True),
     ("call('HDEL', P .. 'in:b', 3)", "inputs: 9, counted 10", False),
     ("call('XDEL', P .. 'ev:b', '1-0')", "events: 0, counted 1", False),
 ]
+CANCELLED = ("call('HSET', P .. 'b:b', 'cancel', 0, 'sealed', 1)", "nobody would go on with", True)
 
 
 def fsck(f, *options, status=None):
@@ -66,7 +78,7 @@ def fsck(f, *options, status=None):
 def damages_are_found():
     with Farm() as f:
         f.redis()
-        for script, word, mendable in DAMAGES:
+        for script, word, mendable in DAMAGES + [CANCELLED]:
             f.cli("FLUSHALL")
             f.genfarm("submit", f.prompts(10), "--batch", "b")
             assert fsck(f) == (0, []), script
@@ -131,6 +143,49 @@ def well_while_it_works():
             assert fsck(f) == (0, []), "a queue that works was called ill"
             looks += 1
         assert looks > 1
+
+
+ENDED = """
+for i = 1, 1001 do
+  for _, kind in ipairs({'b:', 'in:', 'st:', 'ev:', 'ls:'}) do
+    call('COPY', P .. kind .. 'b', P .. kind .. 'ended' .. i)
+  end
+  call('ZADD', P .. 'batches', i, 'ended' .. i)
+  call('ZADD', P .. 'expiring', 9e15, 'ended' .. i)
+end"""
+OPEN = """
+local submitted = call('XRANGE', P .. 'ev:b', '-', '+', 'COUNT', 1)[1][2][2]
+for i = 1, 1001 do
+  call('HSET', P .. 'b:open' .. i, 'nonce', 'n', 'user', 'u', 'options', '', 'digest', 'd', 'hw', 0,
+    'open', 0, 'completed', 0, 'failed', 0, 'cancelled', 0, 'ev', 1, 'sealed', 0, 'total', -1)
+  call('XADD', P .. 'ev:open' .. i, '1-0', 'e', submitted)
+  call('ZADD', P .. 'batches', i, 'open' .. i)
+end"""
+
+
+def a_wrong_count(f, name):
+    f.cli("INCRBY", "genfarm:{default}:" + name, "7")
+    status, found = fsck(f, "--repair")
+    assert status == 0 and len(found) == 1, (status, found[:9])
+    assert "counted" in found[0]["problem"] and found[0]["repaired"], found
+
+
+def more_than_fits_one_look():
+    """Counts are compared however many there are of what they are counts of."""
+    with Farm() as f:
+        f.emulator("--latency", "1ms")
+        f.redis()
+        f.worker("--concurrency", "4")
+        f.genfarm("submit", f.prompts(1), "--batch", "b")
+        f.genfarm("collect", "b", "-o", f.path("out"))
+        f.cli("EVAL", PREFIX + ENDED, "0")
+        a_wrong_count(f, "queued")
+        f.cli("EVAL", PREFIX + OPEN, "0")
+        a_wrong_count(f, "queued")
+        f.cli("EVAL", PREFIX + "for i = 1, 6000 do call('ZADD', P .. 'blobs', 9e15, '1 b/' .. i) "
+              "end call('INCRBY', P .. 'stored', 6000)", "0")
+        a_wrong_count(f, "stored")
+        assert fsck(f) == (0, [])
 
 
 def interrupted():
@@ -253,5 +308,6 @@ def paused_while_it_mends():
 
 if __name__ == "__main__":
     sys.exit(farm.main([damages_are_found, repaired_queues_finish, an_end_that_was_missed,
-                        well_while_it_works, interrupted, killed_while_it_mends,
+                        well_while_it_works, more_than_fits_one_look,
+                        interrupted, killed_while_it_mends,
                         interrupted_while_it_mends, paused_while_it_mends]))

@@ -189,6 +189,21 @@ static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size
     told++;
 }
 
+static void on_page(void *ctx, enum err e, uint64_t next, const struct span *names, size_t n)
+{
+    (void)next;
+    on_spans(ctx, e, names, n);
+}
+
+static void on_counts(void *ctx, enum err e, uint64_t next, const struct check_count *c,
+                      size_t n)
+{
+    (void)ctx, (void)e, (void)next;
+    for (size_t i = 0; i < n; i++)
+        touch(c[i].name);
+    told++;
+}
+
 static void on_problems(void *ctx, enum err e, uint64_t next, const struct check_problem *p,
                         size_t n)
 {
@@ -315,6 +330,8 @@ CALL(all_workers, queue_workers(q, on_workers, NULL))
 CALL(all_ready, queue_ready_counts(q, on_claims, NULL))
 CALL(if_paused, queue_is_paused(q, on_value, NULL))
 CALL(all_keys, check_keys(q, 0, false, on_problems, NULL))
+CALL(all_batches, check_batches(q, CHECK_FIRST, true, on_page, NULL))
+CALL(all_counts, check_counts(q, CHECK_JOBS, CHECK_FIRST, 1, &B, on_counts, NULL))
 CALL(all_tickets, check_tickets(q, CHECK_READY, B, 0, on_tickets, NULL))
 CALL(all_runs, check_runs(q, B, on_spans, NULL))
 CALL(all_letters, dead_look(q, 0, 9, 99, on_dead, NULL))
@@ -332,7 +349,8 @@ static enum err (*const calls[])(void) = {
     a_tick,      an_inbox,       a_status, a_list,       some_events,  some_inputs,
     some_states, a_cancel,       a_day,    a_ledger,     all_workers,  all_ready,
     all_keys,    all_tickets,    all_runs, all_letters,  a_record,     a_kept_one,
-    some_chunks, what_is_stored, a_grant,  an_operation, a_beginning,  if_paused};
+    some_chunks, what_is_stored, a_grant,  an_operation, a_beginning,  if_paused,
+    all_batches, all_counts};
 
 // As a connection does: an answer may carry an error of the server.
 static void answer(unsigned which, const redisReply *reply)

@@ -121,6 +121,19 @@ static void on_problems(void *ctx, enum err e, uint64_t next, const struct check
     tell(e, n);
 }
 
+static void on_page(void *ctx, enum err e, uint64_t next, const struct span *names, size_t n)
+{
+    (void)ctx, (void)next, (void)names;
+    tell(e, n);
+}
+
+static void on_counts(void *ctx, enum err e, uint64_t next, const struct check_count *c,
+                      size_t n)
+{
+    (void)ctx, (void)next, (void)c;
+    tell(e, n);
+}
+
 static void on_value(void *ctx, enum err e, int64_t value)
 {
     (void)ctx, (void)value;
@@ -150,6 +163,8 @@ CALL(list, queue_list(q, 9, on_spans, NULL))
 CALL(events, queue_events(q, BATCH, 0, 9, 0, on_events, NULL))
 CALL(states, queue_states(q, BATCH, 0, 4, on_states, NULL))
 CALL(keys, check_keys(q, 0, false, on_problems, NULL))
+CALL(batches, check_batches(q, CHECK_FIRST, true, on_page, NULL))
+CALL(counts, check_counts(q, CHECK_JOBS, CHECK_FIRST, 1, &BATCH, on_counts, NULL))
 CALL(chunks, blob_read(q, BATCH, 0, 0, 2, on_spans, NULL))
 CALL(cancel, queue_cancel(q, BATCH, 0, NULL, on_value, NULL))
 
@@ -172,6 +187,8 @@ static const struct call {
     {events, "*1|*2|$1|s|*1|*2|$3|1-0|*2|$1|e|$1|x|", 1},
     {states, "$1|5|", 4},
     {keys, "*3|:1|$1|0|*2|$1|p|$1|1|", 1},
+    {batches, "*3|:1|$1|0|*2|$1|b|$1|c|", 2},
+    {counts, "*3|:1|$1|0|*3|$1|n|$1|1|$1|2|", 1},
     {chunks, "*2|$1|a|$1|b|", 2},
     {cancel, "*3|:1|:5|:0|", 1},
 };
