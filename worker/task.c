@@ -62,9 +62,9 @@ static void read_times(struct task *t, const struct queue_claimed *c)
     double from = (double)c->created_ms / 1000;
     if (job_lane_parse(c->lane, &lane) == OK)
         t->job.lane = lane;
-    if (c->created_ms <= 0 || t->ticket.run != 1)
+    if (c->created_ms <= 0)
         return;
-    if (t->job.deadline > 0)
+    if (t->job.deadline > 0 && t->ticket.run == 1) // who asks again has the time
         t->expires = from + t->job.deadline;
     if (t->job.batch_deadline > 0)
         t->batch_due = from + t->job.batch_deadline;

@@ -88,6 +88,23 @@ def late_ones_go_standard():
         nothing_left(f)
 
 
+def late_ones_that_are_retried():
+    """Past the batch deadline a retry does not wait for another remote batch."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--batch-fault", "stuck*9")
+        f.redis()
+        batch = submit(f, 3, "--batch-deadline", "1s")
+        f.genfarm("cancel", batch)
+        f.worker()
+        f.genfarm("watch", batch, status=3)
+        farm.time.sleep(1.1)
+        f.genfarm("retry", batch)
+        events = watched(f, batch)
+        assert sum(e["event"] == "step" for e in events) == 3, events
+        assert len(asked(f, ":generateContent")) == 3 and not asked(f, ":batchGenerateContent")
+        nothing_left(f)
+
+
 def cancelled():
     """cancel reaches the provider; nothing is made."""
     with Farm() as f:
@@ -182,5 +199,5 @@ def other_lanes():
         assert status["completed"] <= 2, status
 
 
-farm.main([half_price, bad_rows, bad_batches, late_ones_go_standard, cancelled, a_bad_key_stops_the_lane,
-           a_budget_holds, a_quota_holds, other_lanes])
+farm.main([half_price, bad_rows, bad_batches, late_ones_go_standard, late_ones_that_are_retried,
+           cancelled, a_bad_key_stops_the_lane, a_budget_holds, a_quota_holds, other_lanes])

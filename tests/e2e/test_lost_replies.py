@@ -9,7 +9,7 @@ import farm
 from farm import Farm
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "torturing"))
-from link import Net  # noqa: E402
+from net import Net  # noqa: E402
 
 
 GREETING = (b"PING", b"INFO", b"ROLE", b"CLIENT")  # a client that cannot connect says so and ends

@@ -98,9 +98,25 @@ static void log_row(const struct batch_row *b, const struct request *q, uint64_t
     journal_write(b->journal, &(struct journal_line){.method = "ROW",
                                                      .path = b->batch,
                                                      .model = b->model->name,
+                                                     .project = b->project,
+                                                     .tier = "batch",
+                                                     .seconds = b->age,
                                                      .prompt = q->digest,
                                                      .tries = tries,
                                                      .reply = r});
+}
+
+static void log_unmade(const struct batch_row *b, const struct request *q)
+{
+    static const struct reply none = {.status = 0};
+    journal_write(b->journal, &(struct journal_line){.method = "UNMADE",
+                                                     .path = b->batch,
+                                                     .model = b->model->name,
+                                                     .project = b->project,
+                                                     .tier = "batch",
+                                                     .seconds = b->age,
+                                                     .prompt = q->digest,
+                                                     .reply = &none});
 }
 
 static bool make(const struct batch_row *b, const struct request *q, struct span key,
@@ -131,24 +147,49 @@ static bool make(const struct batch_row *b, const struct request *q, struct span
     return good;
 }
 
+// A line of the input, taken apart.
+struct row_read {
+    struct json_object *doc;
+    struct request q;
+    struct refusal why;
+    struct span key; // empty: the line is no row
+    bool good;       // what is asked for can be made
+};
+
+static struct row_read read_row(const struct batch_row *b, struct span line)
+{
+    struct row_read r = {.q = {.model = b->model}};
+    struct json_object *request;
+    struct buf body = {.max = 64u << 20};
+    if (take_apart(line, &r.doc, &r.key, &request)) {
+        json_write(&body, request);
+        r.good = request_read(&r.q, buf_span(&body), false, &r.why) == OK;
+    }
+    buf_free(&body);
+    return r;
+}
+
+static void row_read_free(struct row_read *r)
+{
+    request_free(&r->q);
+    refusal_free(&r->why);
+    json_object_put(r->doc);
+}
+
+void batch_row_unmade(const struct batch_row *b, struct span line)
+{
+    struct row_read r = read_row(b, line);
+    if (r.good)
+        log_unmade(b, &r.q);
+    row_read_free(&r);
+}
+
 bool batch_row_make(const struct batch_row *b, struct span line, struct rope *out)
 {
-    struct json_object *doc = NULL, *request;
-    struct request q = {.model = b->model};
-    struct refusal why = {0};
-    struct buf body = {.max = 64u << 20};
-    struct span key;
-    bool good = false;
-    if (take_apart(line, &doc, &key, &request)) {
-        json_write(&body, request);
-        if (request_read(&q, buf_span(&body), false, &why) == OK)
-            good = make(b, &q, key, out);
-        else
-            write_error(out, key, 3, buf_span(&why.message));
-    }
-    request_free(&q);
-    refusal_free(&why);
-    buf_free(&body);
-    json_object_put(doc);
-    return good;
+    struct row_read r = read_row(b, line);
+    bool made = r.good && make(b, &r.q, r.key, out);
+    if (!r.good && r.key.len)
+        write_error(out, r.key, 3, buf_span(&r.why.message));
+    row_read_free(&r);
+    return made;
 }

@@ -128,13 +128,30 @@ static void end(struct batch *one, enum state state)
     one->ended_ms = clock_wall_ms();
 }
 
+static struct batch_row row_of(const struct batches *b, const struct batch *one)
+{
+    return (struct batch_row){.settings = b->desk.settings,
+                              .journal = b->desk.journal,
+                              .prompts = b->desk.prompts,
+                              .model = one->model,
+                              .batch = one->name,
+                              .project = one->project,
+                              .age = (double)(clock_wall_ms() - one->made_ms) / 1000};
+}
+
+// Ends without any.
+static void end_unmade(struct batches *b, struct batch *one, enum state state)
+{
+    struct batch_row row = row_of(b, one);
+    struct span rest = buf_span(&one->lines), line;
+    while (batch_row_next(&rest, &line))
+        batch_row_unmade(&row, line);
+    end(one, state);
+}
+
 static void make_rows(struct batches *b, struct batch *one)
 {
-    struct batch_row row = {.settings = b->desk.settings,
-                            .journal = b->desk.journal,
-                            .prompts = b->desk.prompts,
-                            .model = one->model,
-                            .batch = one->name};
+    struct batch_row row = row_of(b, one);
     struct file *result = files_add(b->desk.files, one->project, "files/batch-");
     struct span rest = buf_span(&one->lines), line;
     unsigned number = 0;
@@ -159,7 +176,7 @@ static void look(struct batches *b, struct batch *one, int64_t now_us)
     if (now_us - one->made_us < lasts)
         return;
     if (one->fault == BATCH_FAILED || one->fault == BATCH_EXPIRED)
-        end(one, one->fault == BATCH_FAILED ? FAILED : EXPIRED);
+        end_unmade(b, one, one->fault == BATCH_FAILED ? FAILED : EXPIRED);
     else
         make_rows(b, one);
 }
@@ -337,7 +354,7 @@ bool batches_cancel(struct batches *b, const char *project, struct span name, in
         return false;
     look(b, one, now_us);
     if (!over(one) && one->fault != BATCH_DEAF)
-        end(one, CANCELLED);
+        end_unmade(b, one, CANCELLED);
     return true;
 }
 

@@ -133,6 +133,26 @@ static void generate(struct call *c, const struct request *q, struct refuse_abou
     }
 }
 
+// For the log.
+static void know(struct call *c, const struct request *q)
+{
+    c->prompt_known = true;
+    memcpy(c->prompt, q->digest, DIGEST_SIZE);
+    snprintf(c->tier, sizeof c->tier, "%s", q->tier);
+}
+
+// The same of a call whose key is no good.
+static void know_refused(struct call *c, const struct route *r)
+{
+    struct request q = {.model = model_named(r->model)};
+    struct refusal why = {0};
+    if (q.model && span_is(r->method, "generateContent") && !c->body.err &&
+        request_read(&q, buf_span(&c->body), false, &why) == OK)
+        know(c, &q);
+    request_free(&q);
+    refusal_free(&why);
+}
+
 static void post(struct call *c, const struct route *r, struct refuse_about *about)
 {
     bool counting = span_is(r->method, "countTokens");
@@ -158,8 +178,7 @@ static void post(struct call *c, const struct route *r, struct refuse_about *abo
         refuse_request(&c->reply, &why, about);
     } else {
         buf_free(&c->body);
-        c->prompt_known = true;
-        memcpy(c->prompt, q.digest, DIGEST_SIZE);
+        know(c, &q);
         if (counting)
             answer_count(&c->reply, &q);
         else
@@ -225,4 +244,6 @@ void call_decide(struct call *c)
         refuse_page(&c->reply, 404, span_of(c->path));
     else if (has_key(c, &about))
         is_post ? post(c, &r, &about) : get(c, &r, &about);
+    else if (is_post)
+        know_refused(c, &r);
 }

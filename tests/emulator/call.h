@@ -47,6 +47,7 @@ struct call {
     uint64_t tries;  // how often the prompt came before
     bool prompt_known;
     uint8_t prompt[DIGEST_SIZE];
+    char tier[16]; // that it asks for
 };
 
 // Sets the call's reply and latency, from its method, path and body.

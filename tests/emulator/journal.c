@@ -93,6 +93,8 @@ static void add_line(struct buf *out, const struct journal_line *l)
         json_put_cstr(o, "model", l->model);
     if (l->project)
         json_put_cstr(o, "project", l->project);
+    if (l->tier && *l->tier)
+        json_put_cstr(o, "tier", l->tier);
     if (l->prompt) {
         put_hex(o, "prompt", l->prompt);
         json_put_int(o, "tries", (int64_t)l->tries + 1);

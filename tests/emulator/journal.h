@@ -19,6 +19,7 @@ struct journal_line {
     uint64_t number; // of the call, from 1; 0 for what is no call of a model
     const char *method, *path, *model;
     const char *project;   // NULL: not known
+    const char *tier;      // of service; empty: not known
     const uint8_t *prompt; // its digest; NULL: not known
     uint64_t tries;        // how often the prompt came before
     double seconds;        // since it came

@@ -81,6 +81,7 @@ static void write_journal(struct call *c, double seconds)
                                 .path = c->path,
                                 .model = c->model,
                                 .project = c->project,
+                                .tier = c->tier,
                                 .prompt = c->prompt_known ? c->prompt : NULL,
                                 .tries = c->tries,
                                 .seconds = seconds,

@@ -1,15 +1,19 @@
 """All that must hold at the end, of each batch and of the queues."""
 import collections
+import glob
+import hashlib
 import json
 
 import audit_dead
 import audit_events
 import audit_files
 import audit_money
+import audit_rules
 import audit_usage
 from child import broken_words
-from ledger import Ledger
-from plan import QUEUES
+from entries import Entries, costs
+from ledger import Ledger, is_made
+from specs import QUEUES
 
 
 class Audit:
@@ -20,7 +24,9 @@ class Audit:
         self.wrong = []
         self.ledger = Ledger(storm.logs)
         self.letters = audit_dead.Letters(self.farm, QUEUES)
-        self.unknown = self.calls = self.poison = 0
+        self.entries = Entries(self.farm, QUEUES)
+        self.prompts = {}  # -> audit_money.Prompt
+        self.unknown = self.calls = self.poison = self.rules = self.shared = 0
         self.usage = {q: collections.Counter() for q in QUEUES}
 
     def hold(self, what, check, *args):
@@ -36,6 +42,11 @@ class Audit:
             self.hold("queue " + queue, self.queue, queue)
             self.hold("fsck " + queue, self.fsck, queue)
             self.hold("usage " + queue, audit_usage.check, self.farm, queue, self.usage[queue])
+        for p in self.prompts.values():
+            self.hold("%s %s" % (p.jobs, p.prompt), audit_money.check_prompt, p, self.ledger,
+                      self.entries)
+        self.hold("limits and quotas", self.limits_and_quotas)
+        self.hold("fsck in the storm", self.fscks)
         self.hold("dead letters", audit_dead.check, self.letters, self.storm.producers, self.poison)
         self.hold("requests", self.all_requests)
         self.wrong += broken_words(self.farm.dir)
@@ -51,15 +62,32 @@ class Audit:
         self.calls += status["calls"]
         self.poison += sum(e["event"] == "failed" and e["error"]["code"] == "poison"
                            for e in events)
-        audit_usage.add(self.usage[b.spec["queue"]], events, status)
+        entries = self.entries.of_batch(b.name)
+        audit_usage.add(self.usage[b.spec["queue"]], events, status, entries)
+        if b.closed:
+            b.jobs = b.jobs[:status["total"]]
         jobs = self.jobs(b, events)
         hold = lambda what, *args: self.hold(b.name + " " + what, *args)
         hold("watcher", audit_events.dense, b.events, last)
         hold("watched again", self.same, b.events, events)
         hold("events", audit_events.check, events, last, len(jobs), status)
-        hold("money", audit_money.check, jobs, audit_events.of_jobs(events), self.ledger, status)
+        hold("money", audit_money.check_batch, entries, status)
+        self.shared += sum("deduped_of" in e for e in events)
+        by_job = audit_events.of_jobs(events)
+        for index, (_, prompt) in enumerate(jobs):
+            p = self.prompts.setdefault(prompt, audit_money.Prompt(prompt))
+            p.add(b.name, index, by_job.get(index, []))
         hold("files", audit_files.check, b.folder + "/" + b.name, b.shares_folder, jobs,
              audit_events.finals(events), self.ledger)
+
+    def figures(self):
+        """What came of it all, by name."""
+        lines = self.ledger.all()
+        rows = sum(x["method"] == "ROW" for x in lines)
+        return {"calls": self.calls, "unknown": self.unknown, "rows": rows,
+                "requests": sum(map(is_made, lines)), "limits and quotas": self.rules,
+                "shared": self.shared,
+                "found": sum(not e["calls"] and costs(e) > 0 for e in self.entries.all())}
 
     def jobs(self, b, events):
         """(id, prompt) of each job, by index: what came through the inbox may have changed places
@@ -98,7 +126,19 @@ class Audit:
 
     def all_requests(self):
         """No request for what nobody asked."""
-        known = {p for b in self.storm.batches for p in (j["prompt"] for j in b.jobs)}
-        asked = sum(len(self.ledger.of(p)) for p in known)
-        assert asked == self.ledger.count(), "%d requests for nobody" % (
-            self.ledger.count() - asked)
+        known = {j["prompt"] for b in self.storm.batches for j in b.jobs}
+        asked, all = sum(len(self.ledger.of(p)) for p in known), len(self.ledger.all())
+        assert asked == all, "%d requests for nobody" % (all - asked)
+
+    def limits_and_quotas(self):
+        users = {hashlib.sha256(j["prompt"].encode()).hexdigest(): b.spec["user"]
+                 for b in self.storm.batches for j in b.jobs}
+        self.rules = audit_rules.check(self.storm.rules, self.ledger, users, self.storm.stood_still)
+
+    def fscks(self):
+        """Whoever looked at the queue in the storm found nothing to be mended."""
+        found = []
+        for path in sorted(glob.glob(self.farm.path("fsck-*.out"))):
+            with open(path) as f:
+                found += [line.strip() for line in f]
+        assert not found, "%d problems: %s" % (len(found), found[:10])

@@ -25,7 +25,8 @@ class Batch:
         self.folder = self.farm.path("collected" if apart else "shared")
         self.shares_folder = not apart
         self.acknowledged = False
-        self.cancelled = False  # as a whole, perhaps before all of it was there
+        self.cancelled = False  # as a whole, perhaps before all of it was there:
+        self.closed = False     # then it takes no more
         self.submitter = self.watcher = self.collector = self.producer = None
         self.watched = self.collected = False  # to the end, as far as is known
         self.out = self.farm.path(self.name + ".watch")
@@ -34,6 +35,9 @@ class Batch:
         self.rests_until = 0  # after a client that could not run
 
     def job(self, i):
+        if self.spec["dedupe"]:
+            job = {"prompt": "%s: shared %d" % (self.spec["queue"], self.random.randrange(40))}
+            return dict(job, id="n-%d" % i) if self.spec["ids"] else job
         slow = self.random.random() < self.spec["slow"]
         job = {"prompt": "%s: picture %d%s" % (self.name, i, " [[latency:1.5s]]" if slow else "")}
         if self.spec["ids"] or self.spec["foreign"]:
@@ -56,14 +60,26 @@ class Batch:
                 self.storm.producer_address, s["queue"], batch_things(s, self.jobs))
             self.acknowledged = self.producer.done()
         elif self.submitter is None:
-            budget = ("--budget", s["budget"]) if s["budget"] else ()
             self.submitter = self.client(
                 "submit", self.file, "--batch", self.name, "--user", s["user"], "--model",
                 s["model"], "--priority", s["priority"], "--on-unknown", s["on_unknown"],
-                "--max-attempts", s["attempts"], "--timeout", 3, *budget)
-        elif (code := self.ended(self.submitter)) is not None:
-            self.acknowledged = code == 0
+                "--max-attempts", s["attempts"], "--timeout", 3, "--lane", s["lane"],
+                *self.submit_options())
+        elif (code := self.ended(self.submitter, (2, 4))) is not None:
+            assert code != 2 or self.cancelled, "%s: refused" % self.name
+            self.closed = code == 2
+            self.acknowledged = code in (0, 2)
             self.submitter = None
+
+    def submit_options(self):
+        s = self.spec
+        out = ["--wait"] if s["wait"] else []
+        for name in ("budget", "max_queue"):
+            if s[name]:
+                out += ["--" + name.replace("_", "-"), s[name]]
+        if s["remote_deadline"]:
+            out += ["--batch-deadline", s["remote_deadline"]]
+        return out + ["--dedupe=" + s["dedupe"]] if s["dedupe"] else out
 
     def read_events(self):
         """Takes what the watcher has written in whole lines."""
@@ -109,11 +125,12 @@ class Batch:
             self.collected = code in ENDED
             self.collector = None
 
-    def ended(self, child):
-        """The exit status of a client, if it has ended; none of them may end in any other way."""
+    def ended(self, child, refused=()):
+        """The exit status of a client, if it has ended; none of them may end in any other way.
+        `refused`: 4 for those that a quota or a full queue may refuse, 2 where the batch was closed."""
         code = child.poll()
-        assert code in (None, 0, 1, 3) or code < 0, "%s: exit %d" % (child.name, code)
-        if code == 1:
+        assert code in (None, 0, 1, 3, *refused) or code < 0, "%s: exit %d" % (child.name, code)
+        if code == 1 or code in refused:
             self.rests_until = time.monotonic() + 0.3
         return code
 

@@ -3,7 +3,7 @@ import signal
 import time
 
 from ledger import Ledger
-from plan import QUEUES
+from specs import QUEUES
 from storm import PATIENCE
 
 
@@ -22,17 +22,18 @@ class Calm:
     def run(self):
         s = self.storm
         self.faults_off()
-        self.until(lambda: all(b.acknowledged for b in s.batches), "submissions")
+        self.until(lambda: all(b.acknowledged for b in s.batches if not b.spec["max_queue"]),
+                   "submissions")
         self.until(lambda: all(p.done() for p in s.producers), "foreign producers")
         self.other_workers()
+        self.until(lambda: all(b.acknowledged for b in s.batches), "submissions to a full queue")
         self.until(lambda: all(map(self.is_over, s.batches)), "batches end")
         self.until(self.no_lost_workers, "lost workers' leases go")
         self.drain()
         for b in s.batches:
             b.reopened()
         self.until(lambda: all(b.settled() for b in s.batches), "watchers and collectors end")
-        s.provider.terminate()
-        s.provider.wait(20)
+        s.end_provider()
 
     def faults_off(self):
         s = self.storm
@@ -41,13 +42,14 @@ class Calm:
         s.later = []
         for c in s.workers + s.clients():
             c.go_on()
-        for p in (s.server, s.provider):
-            if p.poll() is None:
-                p.send_signal(signal.SIGCONT)
+        if s.server.poll() is None:
+            s.server.send_signal(signal.SIGCONT)
+        s.provider_goes_on()
         s.restart_redis()
         s.not_full()
         s.net.settle_down()
         self.until(lambda: not s.steers, "commands")
+        self.until(s.rules.settled, "limits and quotas")
         for queue in QUEUES:
             self.farm.genfarm("resume", "--queue", queue)
         for b in s.batches:
@@ -55,17 +57,21 @@ class Calm:
                 self.farm.genfarm("resume", b.name, "--queue", b.spec["queue"])
 
     def other_workers(self):
-        """All workers leave, whatever they have met; others begin, with a provider that works."""
+        """All workers leave, whatever they have met; others begin, with a provider that works, and
+        knows nothing of remote batches: these end before."""
         s = self.storm
+        for queue in QUEUES:
+            self.farm.genfarm("pause", "--queue", queue)
+        self.until(self.no_remote_batches, "remote batches")
         for slot in s.slots:
             slot.child = None
         self.drain()
-        s.provider.terminate()
-        s.provider.wait(20)
+        s.end_provider()
         self.raise_budgets()
         self.forget_limits()
-        s.provider = self.farm.emulator("--size", "64", "--latency", "20ms")
-        s.logs.append(self.farm.log)
+        s.begin_provider("--latency", "20ms", "--batch-latency", "300ms")
+        for queue in QUEUES:
+            self.farm.genfarm("resume", "--queue", queue)
         for slot in s.slots:
             slot.start()
 
@@ -103,3 +109,6 @@ class Calm:
         """Only those that live have a lease."""
         leases = sum(self.storm.ask("ZCARD", "genfarm:{%s}:leases" % q) for q in QUEUES)
         return leases == len(self.storm.workers)
+
+    def no_remote_batches(self):
+        return not any(self.storm.ask("ZCARD", "genfarm:{%s}:ops" % q) for q in QUEUES)

@@ -2,77 +2,40 @@
 makes of it depends on time; the plan does not."""
 import random
 
-QUEUES = ("dir", "redis")  # each named by the sink of its workers
-SLOTS = 4                  # workers, by turns of one queue and the other
-MODELS = ("gemini-3.1-flash-image", "gemini-3-pro-image", "gemini-2.5-flash-image")
-USERS = ("ann", "bob", "eve")
+import faults
+import specs
+from specs import MODELS, QUEUES, USERS
 
-# Provider faults by what they lead to, and how many of a hundred calls each kind befalls.
-FAULTS = {
-    "again": (6, "500 502 503 503_demand 504 499 408 array_error"),
-    "refused": (1, "400 400_image 404 413"),
-    "content": (6, "safety prohibited recitation language blocklist spii other image_safety "
-                   "image_prohibited image_recitation image_other no_image max_tokens malformed "
-                   "unspecified unknown_finish text_only empty empty_parts empty_content "
-                   "no_candidates empty_candidates block_safety block_prohibited "
-                   "block_image_safety block_blocklist block_other"),
-    "odd": (5, "two_images thought_image huge_text mid_stream jpeg webp"),
-    "broken": (6, "cut_image corrupt_image bad_base64 bad_json html empty_body cut_header cut_body"),
-    "slow": (1, "stall hang_body"),
-    "cool": (0.6, "429 rate_minute 429_array 429_bare 429_spend 429_shared 429_capacity"),
-    "block": (0.15, "429_zero 429_credits bad_key expired_key precondition country 401 402 "
-                    "403 403_leaked 403_suspended 403_disabled"),
-}
-MOST_FAULTS = 60  # the emulator takes no more than 64
+SLOTS = 4  # workers, by turns of one queue and the other
+PROJECTS = ("default", "red", "blue")
 
 # How often in a minute, and at least once in every plan.
 RATES = {
     "kill_worker": 14, "stop_worker": 8, "drain_worker": 7, "kill_redis": 4, "stop_redis": 3,
     "kill_client": 20, "stop_client": 8, "cancel": 16, "retry": 24, "pause": 8, "link": 9,
-    "weather": 12, "flush_scripts": 3, "full": 2, "stop_provider": 2, "foreign": 12,
+    "weather": 12, "flush_scripts": 3, "full": 2, "stop_provider": 2, "foreign": 12, "limit": 6,
+    "quota": 4, "refit": 4, "fsck": 8,
 }
 
 
 class Plan:
-    """`faults`: NAME=P for the emulator; `batches`: what is submitted; `actions`: (time, verb,
-    arguments), in order."""
+    """`faults`, `remote_faults`: for the emulator; `batches`: what is submitted; `actions`: (time,
+    verb, arguments), in order."""
 
     def __init__(self, seed, seconds):
         self.seed, self.seconds = seed, seconds
         self.random = random.Random(seed)
         self.longest = 2.5 if seconds < 60 else 12.0  # seconds that a connection hangs
-        self.faults = self.make_faults()
-        self.batches = self.make_batches()
+        endless = self.random.random() < 0.4
+        self.faults = faults.of_calls(self.random)
+        self.remote_faults = faults.of_remote(self.random, endless)
+        self.batches = specs.make(self.random, seconds, endless)
         self.actions = [(b["at"], "batch", b) for b in self.batches]
         for verb, rate in RATES.items():
             for _ in range(max(1, round(rate * seconds / 60))):
                 at = round(self.random.uniform(0.05, 0.95) * seconds, 2)
                 self.actions.append((at, verb, getattr(self, verb)(at)))
         self.actions.sort(key=lambda a: a[0])
-
-    def make_faults(self):
-        kinds = [(share, name) for share, names in FAULTS.values() for name in names.split()]
-        shares = {k: share / len(names.split()) for k, (share, names) in FAULTS.items()}
-        named = [(k, n) for k, (_, names) in FAULTS.items() for n in names.split()]
-        chosen = sorted(self.random.sample(named, min(MOST_FAULTS, len(kinds))))
-        return ["%s=%.5f" % (name, shares[kind] / 100) for kind, name in chosen]
-
-    def make_batches(self):
-        out, at, n = [], 0.0, 0
-        while at < 0.85 * self.seconds:
-            foreign = n % 5 == 3
-            out.append({
-                "at": round(at, 2), "name": "b%03d" % n, "queue": QUEUES[n % 2], "foreign": foreign,
-                "jobs": self.random.randrange(20, 90), "user": self.random.choice(USERS),
-                "model": self.random.choice(MODELS), "on_unknown": self.random.choice(
-                    ("retry", "retry", "fail")) if not foreign else "retry",
-                "priority": self.random.choice(("high", "normal", "low")),
-                "budget": None if foreign else self.random.choice((None, None, 1000, 2)),
-                "ids": self.random.choice((True, False)), "apart": self.random.choice((True, False)),
-                "attempts": self.random.randrange(2, 7), "slow": self.random.random() * 0.1})
-            at += self.random.uniform(0.8, 3.2)
-            n += 1
-        return out
 
     def some_batch(self, at):
         """One of the last few that are there by then."""
@@ -141,7 +104,36 @@ class Plan:
         """Something in the inbox that is no job."""
         return {"queue": self.random.choice(QUEUES), "kind": self.random.randrange(4)}
 
+    def limit(self, _):
+        """Of one group, for a while; then there is none, until a worker sets its own."""
+        n = self.random.randrange(8, 20)
+        spec = self.random.choice(("req=%d/4s", "req=%d/2s,strict", "rpd=%d", "rpd=%d,req=60/1s",
+                                   "req=%d/4s,inflight=4"))
+        return {"group": "%s/%s/%s" % (self.random.choice(PROJECTS), self.random.choice(MODELS),
+                                       self.random.choice(("standard", "standard", "flex"))),
+                "spec": spec % n, "for": round(self.random.uniform(3, 9), 2)}
+
+    def quota(self, _):
+        """`room`: what is allowed above what is used by then; dollars are a twentieth of it."""
+        account = self.random.choice(["user:" + u for u in USERS] +
+                                     ["project:" + p for p in PROJECTS])
+        return {"account": account, "unit": self.random.choice(("calls", "usd")),
+                "period": self.random.choice(("day", "month")),
+                "room": self.random.randrange(5, 25), "for": round(self.random.uniform(3, 8), 2)}
+
+    def refit(self, _):
+        """A worker leaves, and those that follow it have a bad key among theirs, or little room."""
+        return {"slot": self.random.randrange(SLOTS), "how": self.random.choice(("key", "room")),
+                "for": round(self.random.uniform(2, 10), 2)}
+
+    def fsck(self, _):
+        return {"queue": self.random.choice(QUEUES), "repair": self.random.random() < 0.7,
+                "kill_after": round(self.random.uniform(0, 1), 2)
+                if self.random.random() < 0.3 else None}
+
     def lines(self):
         yield "seed %d, %g s; faults: %s" % (self.seed, self.seconds, " ".join(self.faults))
+        yield "of remote batches: " + " ".join(self.remote_faults)
         for at, verb, args in self.actions:
-            yield "%7.2f %s %s" % (at, verb, " ".join("%s=%s" % i for i in args.items()))
+            told = ["%s=%s" % i for i in args.items() if i[1] not in (None, False, "standard")]
+            yield "%7.2f %s %s" % (at, verb, " ".join(told))
