@@ -33,7 +33,8 @@ class Plan:
         self.actions = [(b["at"], "batch", b) for b in self.batches]
         for verb, rate in RATES.items():
             for _ in range(max(1, round(rate * seconds / 60))):
-                at = round(self.random.uniform(0.05, 0.95) * seconds, 2)
+                last = 0.5 if verb in ("limit", "quota") else 0.95  # these are seen when they last
+                at = round(self.random.uniform(0.05, last) * seconds, 2)
                 self.actions.append((at, verb, getattr(self, verb)(at)))
         self.actions.sort(key=lambda a: a[0])
 
