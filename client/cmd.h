@@ -8,6 +8,7 @@
 
 #include "broker/catalogue.h"
 #include "broker/job.h"
+#include "broker/ledger.h"
 #include "client/collect.h"
 #include "client/input.h"
 #include "client/quota.h"
@@ -80,7 +81,8 @@ struct cmd {
     uint64_t max_queue, max_queue_bytes;
     bool wait;
     // CMD_RETRY, CMD_DEAD
-    const char *code, *export, *only_batch;
+    const char *code, *export;
+    const char *only_batch; // of CMD_USAGE, too
     bool retry, drop, all;
     uint64_t workers, concurrency, columns, cell;
     // made of them
@@ -167,5 +169,13 @@ int cmd_dead(struct cmd *c);
 int cmd_limits(struct cmd *c);
 int cmd_usage(struct cmd *c);
 int cmd_quota(struct cmd *c);
-int cmd_calls(struct cmd *c, int64_t since, int64_t until); // days since 1970-01-01
+
+// --- cmd_calls.c -----------------------------------------------------------------------------
+
+typedef enum err cmd_ledger_entry(void *ctx, const struct ledger_call *c); // not OK: no more
+// Tells each entry of the ledger of these days, since 1970-01-01; of c->only_batch alone, where
+// that is given. Says what the ledger does not have any more.
+MUST_USE enum err cmd_ledger(const struct cmd *c, struct session *s, int64_t since,
+                             int64_t until, cmd_ledger_entry *each, void *ctx);
+int cmd_calls(struct cmd *c, int64_t since, int64_t until);
 #endif

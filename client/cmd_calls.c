@@ -4,23 +4,12 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
-#include "broker/ledger.h"
 #include "client/cmd.h"
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/json.h"
 
-#define PIECE  500
-#define DAY_MS 86400000
-
-struct calls {
-    struct cmd *cmd;
-    int64_t day, next; // of the entry that is asked for
-    int64_t lost, unreadable;
-    size_t n; // of the last piece
-    bool done;
-    enum err err;
-};
+#define PIECE 500
 
 enum kind { TEXT, NUMBER, COUNT32, COUNT16, COUNT8, USD, TIME, HEX };
 
@@ -152,30 +141,41 @@ static void print_csv(const struct ledger_call *c)
     putchar('\n');
 }
 
+// --- Reading --------------------------------------------------------------------------------
+
+struct reading {
+    const char *batch; // only entries of this one; NULL: all
+    cmd_ledger_entry *each;
+    void *ctx;
+    int64_t day, next; // of the entry that is asked for
+    int64_t lost, unreadable;
+    size_t n; // of the last piece
+    bool done;
+    enum err err;
+};
+
 static void on_page(void *ctx, enum err e, const struct ledger_page *p)
 {
-    struct calls *k = ctx;
+    struct reading *k = ctx;
     k->done = true;
     k->err = e;
     if (e != OK)
         return;
     if (p->first > k->next)
         cmd_say(0, "%" PRId64 " calls of this day are kept no longer", p->first - k->next);
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = 0; k->err == OK && i < p->n; i++) {
         struct ledger_call c;
         if (ledger_read(&c, p->entries[i]) != OK)
             k->unreadable++;
-        else if (k->cmd->csv)
-            print_csv(&c);
-        else
-            print_json(&c);
+        else if (!k->batch || span_is(c.batch, k->batch))
+            k->err = k->each(k->ctx, &c);
     }
     k->lost = p->lost;
     k->n = p->n;
     k->next = p->first + (int64_t)p->n;
 }
 
-static enum err print_day(struct calls *k, struct session *s)
+static enum err read_day(struct reading *k, struct session *s)
 {
     enum err e = OK;
     k->next = 0;
@@ -187,21 +187,39 @@ static enum err print_day(struct calls *k, struct session *s)
     return e;
 }
 
+enum err cmd_ledger(const struct cmd *c, struct session *s, int64_t since, int64_t until,
+                    cmd_ledger_entry *each, void *ctx)
+{
+    struct reading k = {.batch = c->only_batch, .each = each, .ctx = ctx};
+    enum err e = OK;
+    for (k.day = since; e == OK && k.day <= until; k.day++)
+        e = read_day(&k, s);
+    if (e == OK && k.lost > 0)
+        cmd_say(0, "%" PRId64 " calls could not be entered", k.lost);
+    if (e == OK && k.unreadable > 0)
+        cmd_say(0, "%" PRId64 " entries could not be read", k.unreadable);
+    return e;
+}
+
+static enum err print(void *ctx, const struct ledger_call *c)
+{
+    const struct cmd *cmd = ctx;
+    if (cmd->csv)
+        print_csv(c);
+    else
+        print_json(c);
+    return OK;
+}
+
 int cmd_calls(struct cmd *c, int64_t since, int64_t until)
 {
-    struct calls k = {.cmd = c};
     struct session *s;
     enum err e = cmd_connect(c, c->redis, c->queue, &s);
     if (e != OK)
         return cmd_fail(c, e);
     for (size_t i = 0; c->csv && i < N_COLUMNS; i++)
         printf("%s%s", columns[i].name, i + 1 < N_COLUMNS ? "," : "\n");
-    for (k.day = since; e == OK && k.day <= until; k.day++)
-        e = print_day(&k, s);
+    e = cmd_ledger(c, s, since, until, print, c);
     session_close(s);
-    if (e == OK && k.lost > 0)
-        cmd_say(0, "%" PRId64 " calls could not be entered", k.lost);
-    if (e == OK && k.unreadable > 0)
-        cmd_say(0, "%" PRId64 " entries could not be read", k.unreadable);
     return e == OK ? EXIT_DONE : cmd_fail(c, e);
 }

@@ -157,9 +157,13 @@ static void farm_options(struct builder *b, struct cmd *c)
 
 static void usage_options(struct builder *b, struct cmd *c)
 {
-    ADD(b, {"by", 0, OPT_STR, &c->by, "WHAT", "model", NULL, "user, model, lane or day", 0, 0},
+    ADD(b,
+        {"by", 0, OPT_STR, &c->by, "WHAT", "model", NULL, "user, model, lane, day or batch", 0,
+         0},
         {"calls", 0, OPT_FLAG, &c->calls, NULL, NULL, NULL,
          "the ledger instead of sums: a line for each call, as JSON Lines or CSV", 0, 0},
+        {"batch", 0, OPT_STR, &c->only_batch, "ID", NULL, NULL,
+         "with --calls or --by batch: only this one", 0, 0},
         {"days", 0, OPT_UINT, &c->days, "N", "30", NULL,
          "that are looked at, today among them (days begin at midnight UTC)", 1, 400},
         {"day", 0, OPT_STR, &c->day, "YYYY-MM-DD", NULL, NULL, "only this day", 0, 0},

@@ -1,4 +1,5 @@
-// cmd_usage.c - genfarm usage: what was used, by user, model, lane or day.
+// cmd_usage.c - genfarm usage: what was used, by user, model, lane or day, as the queue sums it
+// up; or by batch, as the ledger's entries add up.
 #include <ev.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,11 +17,25 @@
 #define MAX_DAYS 401
 #define MAX_NAME 128
 
-static const char *const figures[] = {"calls",     "images",  "completed", "failed",
-                                      "cancelled", "unknown", "in_tokens", "out_tokens",
-                                      "bytes",     "cost"};
-#define N_FIGURES (sizeof figures / sizeof *figures)
-#define COST      (N_FIGURES - 1)
+enum {
+    CALLS,
+    IMAGES,
+    COMPLETED,
+    FAILED,
+    CANCELLED,
+    UNKNOWN,
+    IN_TOKENS,
+    OUT_TOKENS,
+    BYTES,
+    COST,
+    N_FIGURES
+};
+static const char *const figures[N_FIGURES] = {
+    [CALLS] = "calls",         [IMAGES] = "images",
+    [COMPLETED] = "completed", [FAILED] = "failed",
+    [CANCELLED] = "cancelled", [UNKNOWN] = "unknown",
+    [IN_TOKENS] = "in_tokens", [OUT_TOKENS] = "out_tokens",
+    [BYTES] = "bytes",         [COST] = "cost"};
 
 struct row {
     char name[MAX_NAME];
@@ -29,9 +44,9 @@ struct row {
 
 struct usage {
     struct cmd *cmd;
-    enum { BY_USER, BY_LANE, BY_MODEL, BY_DAY } by; // parts of a field's name, in their order
-    int64_t day, since, until;                      // since 1970-01-01
-    struct row *rows;
+    enum { BY_USER, BY_LANE, BY_MODEL, BY_DAY, BY_BATCH } by; // parts of a field's name first
+    int64_t day, since, until;                                // since 1970-01-01
+    struct row *rows;                                         // by name
     size_t n;
     bool done;
     enum err err;
@@ -39,20 +54,47 @@ struct usage {
 
 // --- Adding up ------------------------------------------------------------------------------
 
+// The place of the name among the rows, or where it belongs; *there: which of both.
+static size_t find(const struct usage *u, struct span name, bool *there)
+{
+    size_t low = 0, high = u->n;
+    *there = false;
+    while (low < high && !*there) {
+        size_t mid = (low + high) / 2;
+        const char *is = u->rows[mid].name;
+        size_t len = strlen(is), least = len < name.len ? len : name.len;
+        int order = memcmp(name.ptr, is, least);
+        if (order == 0)
+            order = (name.len > len) - (name.len < len);
+        *there = order == 0;
+        if (order > 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return high;
+}
+
 static struct row *row_of(struct usage *u, struct span name)
 {
-    for (size_t i = 0; i < u->n; i++)
-        if (span_is(name, u->rows[i].name))
-            return &u->rows[i];
-    if (u->n == MAX_ROWS)
+    bool there;
+    size_t at = find(u, name, &there);
+    if (there)
+        return &u->rows[at];
+    if (u->n == MAX_ROWS) {
+        buf_clear(&u->cmd->why);
+        buf_addf(&u->cmd->why, "there would be more than %d rows; ask for fewer days",
+                 MAX_ROWS);
         return NULL;
+    }
     struct row *more = realloc(u->rows, (u->n + 1) * sizeof *more);
     if (!more)
         return NULL;
     u->rows = more;
-    more[u->n] = (struct row){0};
-    snprintf(more[u->n].name, MAX_NAME, "%.*s", (int)name.len, name.ptr);
-    return &more[u->n++];
+    memmove(more + at + 1, more + at, (u->n++ - at) * sizeof *more);
+    more[at] = (struct row){0};
+    snprintf(more[at].name, MAX_NAME, "%.*s", (int)name.len, name.ptr);
+    return &more[at];
 }
 
 // USER/LANE/MODEL/WHAT into its parts.
@@ -86,6 +128,24 @@ static bool add(struct usage *u, struct span field, struct span number)
     return r != NULL;
 }
 
+// What jobs came to is no matter of the ledger.
+static enum err add_call(void *ctx, const struct ledger_call *c)
+{
+    struct usage *u = ctx;
+    const struct queue_figures *f = &c->figures;
+    struct row *r = job_name_ok(c->batch) ? row_of(u, c->batch) : NULL;
+    if (!r)
+        return job_name_ok(c->batch) ? ERR_NOMEM : OK;
+    r->v[CALLS] += f->calls;
+    r->v[IMAGES] += f->images;
+    r->v[UNKNOWN] += f->unknown;
+    r->v[IN_TOKENS] += f->input_tokens;
+    r->v[OUT_TOKENS] += f->output_tokens;
+    r->v[BYTES] += f->bytes;
+    r->v[COST] += f->cost_micro;
+    return OK;
+}
+
 static void on_usage(void *ctx, enum err e, const struct span *names, size_t n)
 {
     struct usage *u = ctx;
@@ -111,71 +171,82 @@ static enum err read_days(struct usage *u, struct session *s)
 
 // --- Showing --------------------------------------------------------------------------------
 
-static int by_name(const void *a, const void *b)
+static bool has(const struct usage *u, size_t figure)
 {
-    return strcmp(((const struct row *)a)->name, ((const struct row *)b)->name);
+    return u->by != BY_BATCH || figure < COMPLETED || figure > CANCELLED;
 }
 
-static void print_json(const struct cmd *c, const struct row *r)
+static void print_json(const struct usage *u, const struct row *r)
 {
     struct json_object *o = json_object_new_object();
-    json_put_cstr(o, c->by, r->name);
+    json_put_cstr(o, u->cmd->by, r->name);
     for (size_t i = 0; i < COST; i++)
-        json_put_int(o, figures[i], r->v[i]);
+        if (has(u, i))
+            json_put_int(o, figures[i], r->v[i]);
     json_put_usd(o, "cost_usd", r->v[COST]);
     cmd_print(o);
 }
 
-static void print_csv(const struct row *r)
+static void print_csv(const struct usage *u, const struct row *r)
 {
     printf("%s", r->name); // a name, or a day: nothing to be quoted
     for (size_t i = 0; i < COST; i++)
-        printf(",%" PRId64, r->v[i]);
+        if (has(u, i))
+            printf(",%" PRId64, r->v[i]);
     printf(",%" PRId64 ".%06" PRId64 "\n", r->v[COST] / 1000000, r->v[COST] % 1000000);
 }
 
-static void print_row(const struct row *r)
+static const size_t shown[] = {CALLS, IMAGES, COMPLETED, FAILED, UNKNOWN};
+#define N_SHOWN (sizeof shown / sizeof *shown)
+
+static void print_row(const struct usage *u, const struct row *r)
 {
     struct buf usd = {.max = 64};
     cmd_show_usd(&usd, r->v[COST]);
-    printf("%-32s %9" PRId64 " %9" PRId64 " %9" PRId64 " %8" PRId64 " %8" PRId64 " %12s\n",
-           r->name, r->v[0], r->v[1], r->v[2], r->v[3], r->v[5], buf_str(&usd));
+    printf("%-32s", r->name);
+    for (size_t i = 0; i < N_SHOWN; i++)
+        if (has(u, shown[i]))
+            printf(" %9" PRId64, r->v[shown[i]]);
+    printf(" %12s\n", buf_str(&usd));
     buf_free(&usd);
 }
 
-static void print_head(const struct cmd *c)
+static void print_head(const struct usage *u)
 {
-    if (c->csv) {
-        printf("%s", c->by);
-        for (size_t i = 0; i < COST; i++)
+    const struct cmd *c = u->cmd;
+    if (c->json)
+        return;
+    printf(c->csv ? "%s" : "%-32s", c->by);
+    for (size_t i = 0; c->csv && i < COST; i++)
+        if (has(u, i))
             printf(",%s", figures[i]);
+    for (size_t i = 0; !c->csv && i < N_SHOWN; i++)
+        if (has(u, shown[i]))
+            printf(" %9s", figures[shown[i]]);
+    if (c->csv)
         puts(",cost_usd");
-    } else if (!c->json) {
-        printf("%-32s %9s %9s %9s %8s %8s %12s\n", c->by, "calls", "images", "completed",
-               "failed", "unknown", "cost");
-    }
+    else
+        printf(" %12s\n", "cost");
 }
 
-static void print_all(struct usage *u)
+static void print_all(const struct usage *u)
 {
     const struct cmd *c = u->cmd;
     struct row sum = {.name = "in all"};
-    if (u->n)
-        qsort(u->rows, u->n, sizeof *u->rows, by_name);
-    print_head(c);
+    print_head(u);
     for (size_t i = 0; i < u->n; i++) {
         const struct row *r = &u->rows[i];
         for (size_t k = 0; k < N_FIGURES; k++)
             sum.v[k] += r->v[k];
         if (c->json)
-            print_json(c, r);
+            print_json(u, r);
         else if (c->csv)
-            print_csv(r);
+            print_csv(u, r);
         else
-            print_row(r);
+            print_row(u, r);
     }
     if (!c->json && !c->csv)
-        print_row(&sum);
+        print_row(u, &sum);
 }
 
 // --- Which days -----------------------------------------------------------------------------
@@ -216,19 +287,33 @@ static int read_range(struct usage *u)
     return status;
 }
 
+static int read_way(struct usage *u)
+{
+    static const char *const ways[] = {[BY_USER] = "user",
+                                       [BY_LANE] = "lane",
+                                       [BY_MODEL] = "model",
+                                       [BY_DAY] = "day",
+                                       [BY_BATCH] = "batch"};
+    const struct cmd *c = u->cmd;
+    unsigned by = BY_USER;
+    while (by <= BY_BATCH && strcmp(c->by, ways[by]) != 0)
+        by++;
+    if (by > BY_BATCH)
+        return cmd_say(EXIT_USAGE, "--by %.40s: must be user, model, lane, day or batch",
+                       c->by);
+    u->by = by;
+    if (c->only_batch && !c->calls && by != BY_BATCH)
+        return cmd_say(EXIT_USAGE, "--batch goes with --calls or --by batch");
+    return 0;
+}
+
 int cmd_usage(struct cmd *c)
 {
-    static const char *const ways[] = {
-        [BY_USER] = "user", [BY_LANE] = "lane", [BY_MODEL] = "model", [BY_DAY] = "day"};
     struct usage u = {.cmd = c};
     struct session *s;
-    unsigned by = 0;
-    while (by <= BY_DAY && strcmp(c->by, ways[by]) != 0)
-        by++;
-    if (by > BY_DAY)
-        return cmd_say(EXIT_USAGE, "--by %.40s: must be user, model, lane or day", c->by);
-    u.by = by;
-    int status = read_range(&u);
+    int status = read_way(&u);
+    if (status == 0)
+        status = read_range(&u);
     if (status != 0)
         return status;
     if (c->calls)
@@ -236,7 +321,10 @@ int cmd_usage(struct cmd *c)
     enum err e = cmd_connect(c, c->redis, c->queue, &s);
     if (e != OK)
         return cmd_fail(c, e);
-    e = read_days(&u, s);
+    if (u.by == BY_BATCH)
+        e = cmd_ledger(c, s, u.since, u.until, add_call, &u);
+    else
+        e = read_days(&u, s);
     session_close(s);
     if (e == OK)
         print_all(&u);

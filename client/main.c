@@ -37,7 +37,7 @@ static const struct command commands[] = {
     {"preview", "INPUT... ", "Sends nothing: shows prompts, requests and the cost estimate",
      CMD_INPUT | CMD_JSON | CMD_CONNECT, 1, 1000, cmd_preview},
     {"sheet", "DIR ", "Draws a contact sheet of a batch's folder", CMD_SHEET, 1, 1, cmd_sheet},
-    {"usage", "", "Calls, images, tokens and cost by user, model, lane or day",
+    {"usage", "", "Calls, images, tokens and cost by user, model, lane, day or batch",
      CMD_USAGE | CMD_JSON | CMD_CONNECT, 0, 0, cmd_usage},
     {"quota", "[set ACCOUNT SPEC | clear ACCOUNT | ACCOUNT...] ",
      "Shows, sets or clears what users and projects may use by day and month",

@@ -21,7 +21,7 @@ _genfarm()
         resume) words="--budget --redis --redis-ca --queue --help" ;;
         preview) words="--format --batch --count --skip-bad --model --aspect-ratio --image-size --negative --seed --temperature --user --priority --lane --max-attempts --timeout --deadline --batch-deadline --dedupe --on-unknown --budget --project --keep --catalogue --json --redis --redis-ca --queue --help" ;;
         sheet) words="--output --columns --cell --help" ;;
-        usage) words="--json --by --calls --days --day --since --until --csv --redis --redis-ca --queue --help" ;;
+        usage) words="--json --by --calls --batch --days --day --since --until --csv --redis --redis-ca --queue --help" ;;
         quota) words="--json --redis --redis-ca --queue --help" ;;
         limits) words="--catalogue --json --redis --redis-ca --queue --help" ;;
         doctor) words="--json --model --catalogue --api-key-file --projects --gemini-base-url --gemini-ca --redis --redis-ca --queue --help" ;;

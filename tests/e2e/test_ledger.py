@@ -137,6 +137,42 @@ def lost_workers_calls():
         adds_up(f, rows)
 
 
+def by_batch():
+    """Each batch's entries add up to what its own counters say, and all of them to the sums."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--fault", "500=0.2")
+        f.redis()
+        f.worker("--concurrency", "8")
+        names = ("one", "two", "three")
+        for n, batch in enumerate(names):
+            f.genfarm("submit", f.prompts(10 + 10 * n), *MODEL, "--batch", batch,
+                      "--max-attempts", "20")
+        for batch in names:
+            f.genfarm("watch", batch)
+        ask = lambda *o: [json.loads(line) for line in f.genfarm(
+            "usage", "--by", "batch", "--json", *o).stdout.splitlines()]
+        rows = {r["batch"]: r for r in ask()}
+        assert set(rows) == set(names) and "completed" not in rows["one"], rows
+        for batch in names:
+            r, s = rows[batch], state(f, batch)
+            assert r["calls"] == s["calls"] and r["images"] == s["completed"], (r, s)
+            assert round(r["cost_usd"] * 1e6) == round(s["cost_usd"] * 1e6), (r, s)
+            assert ask("--batch", batch) == [r]
+            entries = calls(f, "--batch", batch)
+            assert len(entries) == r["calls"] and {e["batch"] for e in entries} == {batch}
+        (day,) = [json.loads(line) for line in
+                  f.genfarm("usage", "--by", "day", "--json").stdout.splitlines()]
+        for name in SUMS:
+            assert sum(r[name] for r in rows.values()) == day[name], name
+        assert micro(rows.values()) == round(day["cost_usd"] * 1e6)
+        assert ask("--day", "2020-01-01") == [] == calls(f, "--batch", "none")
+        table = f.genfarm("usage", "--by", "batch", "--csv").stdout.splitlines()
+        assert table[0] == "batch,calls,images,unknown,in_tokens,out_tokens,bytes,cost_usd"
+        assert [line.split(",")[0] for line in table[1:]] == sorted(names), table
+        assert "in all" in f.genfarm("usage", "--by", "batch").stdout
+        f.genfarm("usage", "--batch", "one", status=2)
+
+
 def lost_workers_projects():
     """Of a worker with several projects the ledger knows which one each lost call went through."""
     with Farm() as f:
@@ -228,5 +264,5 @@ def bounded_or_off():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([every_call_is_entered, many_pieces, lost_workers_calls, lost_workers_projects,
+    sys.exit(farm.main([every_call_is_entered, many_pieces, by_batch, lost_workers_calls, lost_workers_projects,
                         a_foreign_key_is_in_the_way, memory_is_full, bounded_or_off]))
