@@ -36,6 +36,21 @@ static void make_request(const struct job *job, struct buf *path, struct buf *bo
     }
 }
 
+// After the requests: what they come to.
+static void show_total(const struct cmd *c)
+{
+    const struct quota_need *n = &c->need;
+    struct json_object *o = json_object_new_object(), *total = json_object_new_object();
+    json_put_int(total, "calls", n->calls);
+    json_put_int(total, "unpriced_calls", n->unpriced);
+    json_put_usd(total, "estimate_usd", n->best);
+    json_put_usd(total, "worst_usd", n->worst);
+    if (c->budget > 0)
+        json_put_usd(total, "budget_usd", c->budget);
+    json_put(o, "total", total);
+    cmd_print(o);
+}
+
 static void show(const struct cmd *c, const struct input_entry *entry, const struct job *job)
 {
     struct buf prompt = {.max = 2 * JOB_MAX_BYTES}, body = {.max = 4u << 20},
@@ -85,6 +100,8 @@ int cmd_preview(struct cmd *c)
             job.model = model_name(m);
         show(c, &entry, &job);
     }
+    if (c->json)
+        show_total(c);
     cmd_show_need(c);
     status = check(c);
     inputs_free(in);

@@ -55,7 +55,8 @@ def samples():
     with Farm() as f:
         for name, n in (("json", 24), ("jsonl", 3), ("csv", 2), ("txt", 3)):
             r = f.genfarm("preview", "--json", os.path.join(ROOT, "deploy/samples/sample." + name))
-            assert len(r.stdout.splitlines()) == n, name
+            *lines, last = map(json.loads, r.stdout.splitlines())
+            assert len(lines) == last["total"]["calls"] == n, name
         first = json.loads(f.genfarm("preview", "--json", os.path.join(
             ROOT, "deploy/samples/sample.json")).stdout.splitlines()[0])
         for heading in ("Subject", "Scene", "Mood", "Prompt"):

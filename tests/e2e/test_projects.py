@@ -200,6 +200,9 @@ def tiers():
         f.genfarm("limits", "set", MODEL, "tier2", "--catalogue", name)
         assert limits(f, MODEL)["limit"] == "req=900/1s"
         f.genfarm("watch", "b")  # which would take ten hours with the first one
+        for tier, n in (("tier1", 10), ("tier2", 50), ("tier3", 200)):  # those that are built in
+            f.genfarm("limits", "set", "gemini-3-pro-image/flex", tier)
+            assert limits(f, "gemini-3-pro-image/flex")["limit"] == "usd10m=%d" % n
         with open(name, "w") as out:
             json.dump({"default": MODEL, "models": [dict(model, tiers={"x": "rpm"})]}, out)
         assert "tiers" in f.genfarm("limits", "--catalogue", name, status=2).stderr

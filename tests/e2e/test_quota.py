@@ -234,6 +234,75 @@ def another_project_takes_over():
         assert sum(r["project"] == "red" for r in rows) == 3 and len(rows) == 20
 
 
+def told_before():
+    """What it will cost is said before anything is submitted, and preview has it for programs."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        r = f.genfarm("preview", f.prompts(10), *MODEL, "--json", "--budget", "5")
+        last = json.loads(r.stdout.splitlines()[-1])["total"]
+        assert last["calls"] == 10 and last["unpriced_calls"] == 0 and last["budget_usd"] == 5, last
+        assert 387000 <= micro(last["estimate_usd"]) < 387100 < micro(last["worst_usd"]), last
+        f.genfarm("pause")
+        said = "genfarm: 10 calls, about $0.3870, $0.41"
+        for command, more in (("submit", ("--batch", "b")), ("preview", ())):
+            r = f.genfarm(command, f.prompts(10), *MODEL, *more)
+            (line,) = [s for s in r.stderr.splitlines() if "at worst" in s]
+            assert line.startswith(said), r.stderr
+        f.genfarm("resume")
+        r = f.genfarm("run", f.prompts(10), *MODEL, "-o", f.path("out"), "--redis",
+                      f.env["GENFARM_REDIS_URL"])
+        assert r.stderr.count(said) == 1, r.stderr
+        assert r.stderr.index(said) < r.stderr.index("genfarm: batch "), r.stderr
+        total = sum(micro(m["cost_usd"]) for m in map(json.loads, open(f.batch("manifest.jsonl"))))
+        assert micro(last["estimate_usd"]) <= total <= micro(last["worst_usd"]), total
+
+
+def models_past_their_day():
+    with Farm() as f:
+        f.redis()
+        name = f.path("catalogue.json")
+        for date, warned in (("2020-01-01", True), ("2999-01-01", False), ("", False)):
+            with open(name, "w") as out:
+                json.dump({"default": "m", "models": [{"name": "m", "retires": date}]}, out)
+            for command in ("submit", "preview"):
+                r = f.genfarm(command, f.prompts(3), "--catalogue", name)
+                told = "warning: model m was to be retired on " + date
+                assert r.stderr.count(told + " or later") == warned, r.stderr
+
+
+def projects_that_are_there():
+    """The quotas of those that the workers send through, of which one must have room."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.env.update(RED_KEY="a-red-key-of-the-test", BLUE_KEY="a-blue-key-of-the-test")
+        projects = f.path("projects.json")
+        with open(projects, "w") as out:
+            json.dump({"projects": [{"name": n, "keys": [{"env": n.upper() + "_KEY"}]}
+                                    for n in ("red", "blue")]}, out)
+        os.chmod(projects, 0o600)
+        ask = ("submit", f.prompts(5), *MODEL)
+        f.genfarm("pause")
+        f.genfarm("quota", "set", "project:default", "calls=1/day")
+        assert "project:default may use 1 calls" in f.genfarm(*ask, status=4).stderr
+        f.worker("--projects", projects)
+        farm.until(lambda: f.genfarm("workers", "--json").stdout)
+        f.genfarm(*ask)  # nobody sends through default
+        f.genfarm("quota", "set", "project:red", "calls=2/day")
+        f.genfarm(*ask)  # blue has room
+        f.genfarm("quota", "set", "project:blue", "calls=3/day")
+        r = f.genfarm(*ask, status=4)
+        assert "may use" in r.stderr and "none of the 2 projects has room" in r.stderr, r.stderr
+        assert "project:blue may use 3" in f.genfarm(*ask, "--project", "blue", status=4).stderr
+        assert "project:default may use 1" in f.genfarm(*ask, "--project", "default",
+                                                         status=4).stderr
+        r = f.genfarm("run", f.prompts(5), *MODEL, "-o", f.path("out"), "--projects", projects,
+                      "--redis", f.env["GENFARM_REDIS_URL"], "--queue", "other", status=4)
+        assert "none of the 2 projects has room" in r.stderr, r.stderr
+        assert f.requests() == []
+
+
 def not_even_one_call():
     with Farm() as f:
         f.redis()
@@ -262,4 +331,5 @@ if __name__ == "__main__":
     sys.exit(farm.main([a_users_month, quotas_of_a_day, a_project_in_two_queues,
                         unknown_stays_used, lost_workers_money_is_used, what_was_used_before,
                         remote_batches, another_project_takes_over,
+                        told_before, models_past_their_day, projects_that_are_there,
                         not_even_one_call, bad_words]))
