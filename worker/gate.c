@@ -350,6 +350,7 @@ static void presume(struct gate *g)
     if (g->blocked || !keyring_out(g->keys))
         return;
     g->blocked = g->presumed = true;
+    g->blocked_us = clock_boot_us();
     snprintf(g->blocked_by, sizeof g->blocked_by, "%s", code_name(CODE_BAD_KEY));
 }
 

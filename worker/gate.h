@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "broker/code.h"
 #include "broker/limit.h"
 #include "common/buf.h"
 #include "common/redis.h"
@@ -79,7 +80,11 @@ void gate_learned(struct gate *g, const char *spec);
 // call is let through to see. True when this is news. `code`: an error code, and what kind of
 // quota, as "quota_exhausted/daily"; see client/limited.c.
 bool gate_block(struct gate *g, const char *code, double seconds);
-bool gate_unblock(struct gate *g); // a call went well; true when the group was blocked
+// The same for the other groups of its project, each of which finds out by a call of its own.
+void gate_block_project(struct gate *g, const char *code, double seconds);
+// A call that was made then was answered; true when the group was blocked, and since before.
+bool gate_unblock(struct gate *g, int64_t sent_us);
+bool gate_blocked_by(const struct gate *g, enum code code);
 // Nothing goes through on this host for so long: there is no money for it.
 void gate_close(struct gate *g, double seconds);
 bool gate_blocked(const struct gate *g);

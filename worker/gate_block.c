@@ -1,7 +1,9 @@
 // gate_block.c - groups that can send nothing until somebody mends something.
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "broker/code.h"
 #include "common/clock.h"
 #include "worker/gate_private.h"
 
@@ -16,7 +18,9 @@ static void tell(struct gate *g)
 
 bool gate_block(struct gate *g, const char *code, double seconds)
 {
-    bool news = !g->blocked || g->presumed;
+    bool news = !g->blocked || g->presumed || strcmp(g->blocked_by, code) != 0;
+    if (!g->blocked)
+        g->blocked_us = clock_boot_us();
     g->blocked = true;
     g->presumed = g->probing = false;
     snprintf(g->blocked_by, sizeof g->blocked_by, "%s", code);
@@ -26,15 +30,35 @@ bool gate_block(struct gate *g, const char *code, double seconds)
     return news;
 }
 
-bool gate_unblock(struct gate *g)
+void gate_block_project(struct gate *g, const char *code, double seconds)
+{
+    struct route *r;
+    SLIST_FOREACH(r, &g->all->list, link)
+    for (size_t i = 0; i < r->n; i++) {
+        struct gate *it = r->gates[i];
+        if (it == g || it->keys != g->keys || it->blocked)
+            continue;
+        gate_block(it, code, seconds);
+        it->presumed = true;
+    }
+}
+
+bool gate_unblock(struct gate *g, int64_t sent_us)
 {
     bool was = g->blocked;
+    if (was && sent_us < g->blocked_us)
+        return false; // it left before, and says nothing of now
     g->blocked = g->presumed = g->probing = false;
     if (was) {
         g->all->options.room(g->all->options.ctx);
         tell(g);
     }
     return was;
+}
+
+bool gate_blocked_by(const struct gate *g, enum code code)
+{
+    return g->blocked && strcmp(g->blocked_by, code_name(code)) == 0;
 }
 
 void gate_close(struct gate *g, double seconds)

@@ -36,7 +36,8 @@ struct gate {
     bool far;              // closed because the next slot is far away
     bool blocked, probing; // blocked: one probe at a time
     char blocked_by[32];   // an error code
-    bool presumed;         // blocked only because the keys were found bad at another gate
+    bool presumed;         // blocked only because of what another gate of the project found
+    int64_t blocked_us;    // since when, clock_boot_us()
     ev_timer timer;
     bool told_differs;
     bool counts_flight;          // calls in flight are limited, too

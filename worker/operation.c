@@ -498,6 +498,12 @@ static void make(struct op *o)
 
 static void upload(struct op *o);
 
+// Nothing left this host: its jobs are not to blame, however long that lasts.
+static bool is_unreached(const struct provider_result *r)
+{
+    return !r->sent && (r->code == CODE_NETWORK || r->code == CODE_TIMEOUT);
+}
+
 static void on_uploaded(void *ctx, const struct remote_reply *r)
 {
     struct op *o = ctx;
@@ -515,7 +521,8 @@ static void on_uploaded(void *ctx, const struct remote_reply *r)
             note(o, "making", false, make);
     } else if (r->why.retry == RETRY_KEY) {
         op_after(o, 0.1, upload);
-    } else if (r->why.retry == RETRY_YES && o->failures < RETRIES && !o->stop) {
+    } else if (r->why.retry == RETRY_YES && !o->stop &&
+               (o->failures < RETRIES || is_unreached(&r->why))) {
         op_after(o, pause_of(o), upload);
     } else {
         refused(o, r);

@@ -30,6 +30,7 @@ struct purse;
 struct sink;
 struct storage;
 struct task;
+struct uplink;
 
 #include "common/image.h"
 
@@ -43,6 +44,7 @@ struct task_host { // what tasks need of their worker; one for all of them
     struct pool *pool;
     struct gates *gates;
     struct purse *purse;
+    struct uplink *uplink;
     const struct catalogue *catalogue;
     enum image_check verify;
     const char *name;    // HOST:PID, in events

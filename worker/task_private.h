@@ -149,14 +149,20 @@ bool task_costs(const struct queue_figures *f); // anything, that is to be count
 void task_report_again(struct task *t);
 void task_report_free(struct task *t);
 
-// --- task_result.c: what becomes of an answer -----------------------------------------------
+// --- task_refused.c: what becomes of one without an image ------------------------------------
 
-void task_result(void *ctx, struct provider_result *r); // provider_done
-void task_found(struct task *t, struct span record);    // it was stored before
+void task_no_image(struct task *t, const struct provider_result *r);
+// The answer opens a gate that was closed until there is one, if it is one.
+void task_reached(struct task *t, const struct provider_result *r);
 void task_failed(struct task *t, enum code code, struct span reason, struct span message,
                  bool retryable);
 // As another job's failed event says, which is that of `of`.
 void task_failed_as(struct task *t, const struct event *e, struct span of);
+
+// --- task_result.c: what becomes of an answer -----------------------------------------------
+
+void task_result(void *ctx, struct provider_result *r); // provider_done
+void task_found(struct task *t, struct span record);    // it was stored before
 void task_store(struct task *t);
 
 // --- task.c ---------------------------------------------------------------------------------

@@ -228,6 +228,7 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
                                  .pool = p->pool,
                                  .gates = w->gates,
                                  .purse = w->purse,
+                                 .uplink = &w->uplink,
                                  .catalogue = o->catalogue,
                                  .verify = o->verify,
                                  .name = w->name,

@@ -17,6 +17,7 @@
 #include "worker/storage.h"
 #include "worker/task.h"
 #include "worker/tasks.h"
+#include "worker/uplink.h"
 #include "worker/worker.h"
 
 #define MAX_LANES 64 // lanes and models that are looked at in one claim
@@ -38,6 +39,7 @@ struct worker {
     struct lease *lease;
     struct gates *gates;
     struct purse *purse;
+    struct uplink uplink;
     struct inbox *inbox;
     struct held *held;
     struct batcher *batcher;

@@ -1,6 +1,7 @@
 """What limits the farm now, as status, limits and the progress of a batch tell it."""
 import json
 import os
+import re
 import sys
 import time
 from datetime import datetime
@@ -43,6 +44,10 @@ def by_a_dimension():
         assert told["group"] == GROUP and 0 < ahead(told["until"]) <= 1900, told
         assert "limited by req of default/%s until " % MODEL in words, words
         assert GROUP in f.genfarm("limits").stdout
+        (log,) = [f.path(n) for n in os.listdir(f.dir) if n.startswith("worker")]
+        said = re.search('msg="limited" group=%s by=req seconds=([0-9.]+)' % GROUP,
+                         open(log).read())
+        assert said and 0 < float(said.group(1)) <= 1801, open(log).read()
         watch = f.follow("watch", "b", "--json")
         for line in watch.stdout:
             e = json.loads(line)
@@ -89,8 +94,6 @@ def by_what_each_refusal_is_about():
     """Quotas of a day, none at all, no credits, spend: each is told by a name of its own."""
     told = {("429_day", "standard"): "daily quota of default/%s until 00:00 Pacific" % MODEL,
             ("429_zero", "flex"): "no quota (quota_exhausted): default/%s/flex until " % MODEL,
-            ("429_credits", "priority"): "no credits (quota_exhausted): default/%s/priority until "
-                                         % MODEL,
             ("429_spend", "standard", PRO): "limited by spend of default/%s until " % PRO}
     with Farm() as f:
         f.emulator("--latency", "20ms")
@@ -105,11 +108,27 @@ def by_what_each_refusal_is_about():
         left = int(f.cli("HGET", spend, "cd")) / 1e6 - time.time()
         assert 60 < left <= 120, left
         asked = len(f.requests())
-        assert asked == 4, f.requests()
+        assert asked == 3, f.requests()
         # What is not spent of another model's is not held back.
         f.genfarm("submit", "-", "--format", "txt", "--model", LITE, "--batch", "other",
                   input="fine\n")
         f.genfarm("watch", "other")
+
+
+def by_want_of_credits():
+    """Which no model of the project has."""
+    with Farm() as f:
+        start(f, n=2)
+        f.genfarm("watch", "b")
+        f.genfarm("submit", "-", "--format", "txt", "--model", PRO, "--batch", "c",
+                  input="one [[fault:429_credits]]\n")
+        limited_by = lambda: json.loads(f.genfarm("status", "c", "--json").stdout)["limited_by"]
+        farm.until(lambda: (limited_by() or {}).get("reason") == "no credits")
+        told, words = limited_by(), f.genfarm("status").stderr
+        for model in (MODEL, PRO):
+            assert "no credits (quota_exhausted): default/%s until " % model in words, words
+        assert told["code"] == "quota_exhausted" and 300 < ahead(told["until"]) <= 600, told
+        assert len(f.requests()) == 3
 
 
 def by_want_of_capacity():
@@ -214,6 +233,7 @@ def by_a_sink_that_takes_nothing():
 
 if __name__ == "__main__":
     sys.exit(farm.main([by_a_dimension, by_refusals, by_a_bad_key, by_the_quota_of_a_day,
-                        by_what_each_refusal_is_about, by_want_of_capacity,
+                        by_what_each_refusal_is_about, by_want_of_credits,
+                        by_want_of_capacity,
                         where_another_project_goes_on, by_what_there_is,
                         by_a_queue_that_is_paused, by_money, by_a_sink_that_takes_nothing]))

@@ -120,18 +120,43 @@ def a_bad_key():
 
 def all_keys_bad():
     with Farm() as f:
-        begin(f, [project("art", "BAD_KEY"), project("spare", "BAD_KEY_2")])
-        f.genfarm("submit", f.prompts(50), "--batch", "b")
+        begin(f, [project("art", "BAD_KEY"), project("spare", "BAD_KEY_2")],
+              worker=("--concurrency", "4"))
+        f.genfarm("submit", f.prompts(200), "--batch", "b")
         for line in f.follow("watch", "b", "--json").stdout:
             e = json.loads(line)
             if e["event"] == "blocked":
                 break
         assert e["error"]["code"] == "bad_key", e
         assert "b" in f.genfarm("status").stdout
-        statuses = {r["status"] for r in f.requests()}
-        assert statuses == {400}, statuses
+        statuses = [r["status"] for r in f.requests()]
+        # What was under way when each was found out, and no more.
+        assert set(statuses) == {400} and len(statuses) <= 2 * 4, statuses
         text = logs(f)
         assert "group=art/" in text and "group=spare/" in text, text
+
+
+def a_project_that_is_off():
+    """Billing is off, or the service is: no model of the project is asked any more; the others of
+    the pool go on."""
+    lite = "gemini-3.1-flash-lite-image"
+    with Farm() as f:
+        begin(f, [project("art", "ART_KEY"), project("spare", "SPARE_KEY")])
+        f.genfarm("submit", f.prompts(40), "--batch", "warm", "--model", lite)
+        f.genfarm("watch", "warm")
+        assert of(f, "art") and of(f, "spare")
+        refused = lambda: [r["project"] for r in f.requests() if r["status"] == 402]
+        f.genfarm("submit", "-", "--format", "txt", "--batch", "off",
+                  input="one [[fault:402*1]]\n")
+        f.genfarm("watch", "off")
+        (name,) = refused()
+        before = len([r for r in f.requests() if r.get("project") == name])
+        blocked = "no credits (permission): %s/%s" % (name, lite)
+        farm.until(lambda: blocked in f.genfarm("status").stderr)
+        f.genfarm("submit", f.prompts(30), "--batch", "more", "--model", lite)
+        f.genfarm("watch", "more")
+        assert len([r for r in f.requests() if r.get("project") == name]) == before
+        assert len(f.requests()) == 40 + 2 + 30
 
 
 def the_rest_of_a_slow_project():
@@ -222,4 +247,4 @@ def the_doctor_asks_with_every_key():
 if __name__ == "__main__":
     sys.exit(farm.main([files_that_are_wrong, tiers, the_doctor_asks_with_every_key, by_weight,
                         both_full_and_never_exceeded, a_day_ends, a_bad_key, all_keys_bad,
-                        the_rest_of_a_slow_project]))
+                        a_project_that_is_off, the_rest_of_a_slow_project]))
