@@ -80,7 +80,7 @@ local function add_reserved(inc, sums)
     local lost = call('HMGET', P .. 'x:' .. inc, unpack(fields))
     for k, v in ipairs(active) do
       v = v or lost[k]
-      local _, _, batch = list_parts(v and string.sub(v, 2 + TICKET) or '')
+      local _, _, batch = list_parts(v and list_of(v) or '')
       if batch and sums[batch] then sums[batch] = sums[batch] + number(all[at + 2 * k - 1]) end
     end
   end

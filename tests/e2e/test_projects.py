@@ -233,6 +233,16 @@ def tiers():
         assert "tiers" in f.genfarm("limits", "--catalogue", name, status=2).stderr
 
 
+def what_is_reserved_is_found():
+    """Calls under way through one of several projects are in the batch's budget: fsck agrees."""
+    with Farm() as f:
+        begin(f, [project("art", "ART_KEY"), project("spare", "SPARE_KEY")])
+        f.genfarm("submit", f.prompts(4, "[[latency:100s]] %d"), "--batch", "b", "--budget", "5")
+        status = lambda: json.loads(f.genfarm("status", "b", "--json").stdout)
+        farm.until(lambda: status().get("reserved_usd", 0) > 0.25)
+        assert " 0 problems" in f.genfarm("fsck").stderr
+
+
 def the_doctor_asks_with_every_key():
     with Farm() as f:
         begin(f, [project("art", "ART_KEY", "BAD_KEY"), project("spare", "SPARE_KEY")])
@@ -245,6 +255,7 @@ def the_doctor_asks_with_every_key():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([files_that_are_wrong, tiers, the_doctor_asks_with_every_key, by_weight,
+    sys.exit(farm.main([files_that_are_wrong, tiers, what_is_reserved_is_found,
+                        the_doctor_asks_with_every_key, by_weight,
                         both_full_and_never_exceeded, a_day_ends, a_bad_key, all_keys_bad,
                         a_project_that_is_off, the_rest_of_a_slow_project]))

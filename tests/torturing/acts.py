@@ -1,4 +1,5 @@
 """What a plan may say, each verb a method: carried out on a storm's farm."""
+import damages
 import farm
 from child import Child
 from producer import MALFORMED, Producer
@@ -145,6 +146,12 @@ class Acts:
                            out=self.farm.path("fsck-%d.out" % self.counts["fsck"]))
         if kill_after is not None:
             self.in_time(kill_after, child.kill)
+
+    def damage(self, queue, what):
+        if self.storm.server_answers():
+            self.storm.try_ask(*damages.command(queue, what))
+            self.counts["damages"] += 1
+            self.in_time(0.5, lambda: self.fsck(queue, True, None))
 
     # --- What may be used ---
 

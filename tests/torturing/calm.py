@@ -50,11 +50,19 @@ class Calm:
         s.net.settle_down()
         self.until(lambda: not s.steers, "commands")
         self.until(s.rules.settled, "limits and quotas")
+        if s.plan.damages:
+            self.mend()
         for queue in QUEUES:
             self.farm.genfarm("resume", "--queue", queue)
         for b in s.batches:
             if s.ask("EXISTS", self.key(b, "b:")):
                 self.farm.genfarm("resume", b.name, "--queue", b.spec["queue"])
+
+    def mend(self):
+        """What the last damages left. What is mended may show more, once."""
+        for queue in QUEUES:
+            self.farm.genfarm("fsck", "--repair", "--queue", queue, status=None)
+            self.farm.genfarm("fsck", "--repair", "--queue", queue)
 
     def other_workers(self):
         """All workers leave, whatever they have met; others begin, with a provider that works, and

@@ -2,6 +2,7 @@
 makes of it depends on time; the plan does not."""
 import random
 
+import damages
 import faults
 import specs
 from specs import MODELS, QUEUES, USERS
@@ -36,7 +37,15 @@ class Plan:
                 last = 0.5 if verb in ("limit", "quota") else 0.95  # these are seen when they last
                 at = round(self.random.uniform(0.05, last) * seconds, 2)
                 self.actions.append((at, verb, getattr(self, verb)(at)))
+        self.damage(random.Random("%d/damage" % seed))
         self.actions.sort(key=lambda a: a[0])
+
+    def damage(self, own):
+        """In some plans: the indexes of queues are damaged now and then, and fsck must mend them."""
+        self.damages = own.random() < 0.3
+        for _ in range(max(1, round(3 * self.seconds / 60)) if self.damages else 0):
+            at = round(own.uniform(0.2, 0.9) * self.seconds, 2)
+            self.actions.append((at, "damage", damages.choose(own)))
 
     def some_batch(self, at):
         """One of the last few that are there by then."""

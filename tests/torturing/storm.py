@@ -10,7 +10,7 @@ from net import Net
 from plan import SLOTS
 from rules import Rules
 from slot import Slot, key_options, write_pools
-from wire import Connection
+from wire import Connection, Refused
 
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
 PATIENCE = 150  # seconds for what must end by itself
@@ -100,7 +100,7 @@ class Storm:
     def try_ask(self, *args):
         try:
             self.ask(*args)
-        except OSError:
+        except (OSError, Refused):
             pass  # the server is down, or stopped
 
     def server_stopped(self):
