@@ -77,10 +77,7 @@ static enum err find_projects(const struct cmd *c, struct session *s, struct quo
         return OK;
     }
     add_own(c, p);
-    enum err e = quota_find_projects(s, p);
-    if (p->n == 0)
-        quota_add_project(p, SPAN("default")); // that of a worker which is told no name
-    return e == ERR_DENIED ? OK : e;
+    return quota_find_projects(s, p);
 }
 
 int cmd_check_accounts(struct cmd *c, struct session *s)

@@ -22,6 +22,7 @@ enum genfarm_status genfarm_status_of(struct genfarm *g, enum err e)
                  {ERR_RANGE, GENFARM_BAD_INPUT},
                  {ERR_EXISTS, GENFARM_BAD_INPUT},
                  {ERR_ORDER, GENFARM_BAD_INPUT},
+                 {ERR_LIMIT, GENFARM_REFUSED},
                  {ERR_NET, GENFARM_UNAVAILABLE},
                  {ERR_TIMEOUT, GENFARM_UNAVAILABLE},
                  {ERR_BUSY, GENFARM_UNAVAILABLE},
@@ -49,7 +50,7 @@ enum genfarm_status genfarm_open(const struct genfarm_options *o, struct genfarm
     TAILQ_INIT(&g->events);
     struct session_options s = {span_of(o->redis ? o->redis : "redis://127.0.0.1:6379/0"),
                                 span_of(o->queue ? o->queue : "default"), o->ca_file, 0};
-    enum err e = catalogue_open(NULL, &g->catalogue, &g->why);
+    enum err e = catalogue_open(o->catalogue, &g->catalogue, &g->why);
     if (e == OK)
         e = session_open(&s, &g->session, &g->why);
     enum genfarm_status status = genfarm_status_of(g, e);

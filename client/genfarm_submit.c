@@ -1,47 +1,71 @@
 // genfarm_submit.c - jobs of a program, checked as those of a file are. See genfarm.h.
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/catalogue.h"
+#include "client/collect.h"
 #include "client/genfarm_private.h"
 #include "client/output.h"
+#include "client/quota.h"
 #include "client/submit.h"
+#include "common/text.h"
 
 struct jobs {
     struct genfarm *g;
+    const struct genfarm_submit_options *options;
     const struct genfarm_job *jobs;
+    size_t n;
+    int64_t budget;         // millionths of USD; 0: none
+    struct quota_need need; // of all of them
     struct buf map, route;
     char id[16];
 };
 
-static enum err read_job(struct genfarm *g, const struct genfarm_job *in, uint32_t i,
-                         struct job *out)
+// --- One job --------------------------------------------------------------------------------
+
+static const struct {
+    const char *name;
+    size_t offset;
+    bool own; // is taken from no defaults
+} members[] = {
+#define M(name) #name, offsetof(struct genfarm_job, name)
+    {M(id), true},          {M(prompt), true},        {M(title), false},
+    {M(scene), false},      {M(mood), false},         {M(negative), false},
+    {M(model), false},      {M(aspect_ratio), false}, {M(seed), false},
+    {M(image_size), false}, {M(priority), false},     {M(temperature), false},
+    {M(lane), false},       {M(dedupe), false},       {M(max_attempts), false},
+    {M(timeout), false},    {M(deadline), false},
+#undef M
+};
+
+static const char *member(const struct jobs *s, uint32_t i, size_t k)
 {
-    const struct {
-        const char *name, *value;
-    } members[] = {{"id", in->id},
-                   {"title", in->title},
-                   {"scene", in->scene},
-                   {"mood", in->mood},
-                   {"prompt", in->prompt},
-                   {"negative", in->negative},
-                   {"model", in->model},
-                   {"aspect_ratio", in->aspect_ratio},
-                   {"seed", in->seed},
-                   {"image_size", in->image_size},
-                   {"priority", in->priority},
-                   {"temperature", in->temperature}};
+    const char *const *own = (const void *)((const char *)&s->jobs[i] + members[k].offset);
+    const struct genfarm_job *otherwise = s->options->defaults;
+    if (*own || members[k].own || !otherwise)
+        return *own;
+    own = (const void *)((const char *)otherwise + members[k].offset);
+    return *own;
+}
+
+static enum err read_job(const struct jobs *s, uint32_t i, struct job *out)
+{
+    struct genfarm *g = s->g;
     struct buf why = {.max = 1024};
     enum err e = OK;
     *out = (struct job){.model = catalogue_default(g->catalogue),
                         .priority = JOB_NORMAL,
                         .input = i,
                         .sample = 1,
-                        .samples = 1};
-    for (size_t k = 0; e == OK && k < sizeof members / sizeof *members; k++)
-        if (members[k].value)
-            e = job_set(out, span_of(members[k].name), span_of(members[k].value), &why);
+                        .samples = 1,
+                        .fail_unknown = s->options->fail_unknown};
+    for (size_t k = 0; e == OK && k < sizeof members / sizeof *members; k++) {
+        const char *value = member(s, i, k);
+        if (value)
+            e = job_set(out, span_of(members[k].name), span_of(value), &why);
+    }
     const struct model *m = catalogue_find(g->catalogue, out->model);
     if (m)
         out->model = model_name(m);
@@ -59,7 +83,7 @@ static enum err source(void *ctx, uint32_t i, struct submit_item *out)
 {
     struct jobs *s = ctx;
     struct job job;
-    enum err e = read_job(s->g, &s->jobs[i], i, &job);
+    enum err e = read_job(s, i, &job);
     if (e != OK)
         return e;
     buf_clear(&s->map);
@@ -71,6 +95,8 @@ static enum err source(void *ctx, uint32_t i, struct submit_item *out)
                                 buf_str(&s->route)};
     return s->map.err ? s->map.err : s->route.err;
 }
+
+// --- All of them ----------------------------------------------------------------------------
 
 static int by_text(const void *a, const void *b)
 {
@@ -99,34 +125,144 @@ static enum err check_ids(struct genfarm *g, const struct genfarm_job *jobs, siz
     return e;
 }
 
-static enum err check_jobs(struct genfarm *g, const struct genfarm_job *jobs, size_t n)
+// Every job, before anything is sent; and what they come to.
+static enum err check_jobs(struct jobs *s)
 {
     struct job job;
-    enum err e = n > 0 && n <= QUEUE_MAX_INDEX ? check_ids(g, jobs, n) : ERR_RANGE;
-    for (size_t i = 0; e == OK && i < n; i++)
-        e = read_job(g, &jobs[i], (uint32_t)i, &job);
+    enum err e =
+        s->n > 0 && s->n <= QUEUE_MAX_INDEX ? check_ids(s->g, s->jobs, s->n) : ERR_RANGE;
+    for (size_t i = 0; e == OK && i < s->n; i++) {
+        if ((e = read_job(s, (uint32_t)i, &job)) != OK)
+            break;
+        buf_clear(&s->map);
+        job_encode(&s->map, &job);
+        e = s->map.err;
+        quota_need_add(&s->need, s->g->catalogue, &job, s->map.len);
+    }
     return e;
+}
+
+static enum err check_name(struct genfarm *g, const char *what, const char *name)
+{
+    if (!name || job_name_ok(span_of(name)))
+        return OK;
+    buf_addf(&g->why, "%s: 1 to 100 of A-Z a-z 0-9 . _ -", what);
+    return ERR_FORMAT;
+}
+
+static enum err check_options(struct jobs *s)
+{
+    const struct genfarm_submit_options *o = s->options;
+    enum err e = check_name(s->g, "user", o->user);
+    if (e == OK)
+        e = check_name(s->g, "project", o->project);
+    if (e != OK || !o->budget)
+        return e;
+    if (text_usd(span_of(o->budget), &s->budget) == OK && s->budget > 0)
+        return OK;
+    buf_add_str(&s->g->why, "budget: must be dollars above zero, as 25 or 1.50");
+    return ERR_FORMAT;
+}
+
+// --- Budget and quotas ----------------------------------------------------------------------
+
+// Made before: what was asked for then is not asked for again.
+static bool is_there(struct genfarm *g, const char *batch)
+{
+    struct collect_batch b = {0};
+    enum err e = collect_status(g->session, span_of(batch), &b);
+    collect_batch_free(&b);
+    return e == OK;
+}
+
+static enum err check_money(struct jobs *s, const char *batch)
+{
+    const struct genfarm_submit_options *o = s->options;
+    struct genfarm *g = s->g;
+    struct quota_projects projects = {0};
+    enum err e = quota_budget(&s->need, s->budget, &g->why);
+    if (e != OK || is_there(g, batch))
+        return e;
+    if (o->project)
+        quota_add_project(&projects, span_of(o->project));
+    else
+        e = quota_find_projects(g->session, &projects);
+    if (e == OK)
+        e = quota_check(g->session, o->user ? span_of(o->user) : SPAN("default"), &projects,
+                        &s->need, &g->why);
+    return e;
+}
+
+static enum err send(struct jobs *s, const char *batch)
+{
+    struct submit_result r;
+    struct submit_options o = {.batch = span_of(batch),
+                               .user = span_of(s->options->user),
+                               .total = (uint32_t)s->n,
+                               .fail_unknown = s->options->fail_unknown,
+                               .keep_s = 7 * 86400,
+                               .budget = s->budget,
+                               .max_queue = s->options->max_queue,
+                               .source = source,
+                               .ctx = s};
+    return submit_batch(s->g->session, &o, &r, &s->g->why);
+}
+
+static const struct genfarm_submit_options none;
+
+static struct jobs begin(struct genfarm *g, const struct genfarm_submit_options *o,
+                         const struct genfarm_job *jobs, size_t n)
+{
+    buf_clear(&g->why);
+    return (struct jobs){.g = g,
+                         .options = o ? o : &none,
+                         .jobs = jobs,
+                         .n = n,
+                         .map = {.max = 2 * JOB_MAX_BYTES},
+                         .route = {.max = 1024}};
+}
+
+static enum genfarm_status end(struct jobs *s, enum err e)
+{
+    buf_free(&s->map);
+    buf_free(&s->route);
+    return genfarm_status_of(s->g, e);
+}
+
+enum genfarm_status genfarm_submit_with(struct genfarm *g, char batch[GENFARM_BATCH_SIZE],
+                                        const struct genfarm_submit_options *o,
+                                        const struct genfarm_job *jobs, size_t n)
+{
+    struct jobs s = begin(g, o, jobs, n);
+    enum err e = check_options(&s);
+    if (e == OK)
+        e = check_jobs(&s);
+    if (e == OK && !batch[0])
+        output_batch_id(batch);
+    if (e == OK && !job_name_ok(span_of(batch)))
+        e = ERR_RANGE;
+    if (e == OK)
+        e = check_money(&s, batch);
+    if (e == OK)
+        e = send(&s, batch);
+    return end(&s, e);
 }
 
 enum genfarm_status genfarm_submit(struct genfarm *g, char batch[GENFARM_BATCH_SIZE],
                                    const struct genfarm_job *jobs, size_t n)
 {
-    struct jobs s = {g, jobs, {.max = 2 * JOB_MAX_BYTES}, {.max = 1024}, ""};
-    struct submit_result r;
-    buf_clear(&g->why);
-    enum err e = check_jobs(g, jobs, n);
-    if (e == OK && !batch[0])
-        output_batch_id(batch);
-    if (e == OK && !job_name_ok(span_of(batch)))
-        e = ERR_RANGE;
-    struct submit_options o = {.batch = span_of(batch),
-                               .total = (uint32_t)n,
-                               .keep_s = 7 * 86400,
-                               .source = source,
-                               .ctx = &s};
+    return genfarm_submit_with(g, batch, NULL, jobs, n);
+}
+
+enum genfarm_status genfarm_estimate(struct genfarm *g, const struct genfarm_submit_options *o,
+                                     const struct genfarm_job *jobs, size_t n,
+                                     struct genfarm_cost *out)
+{
+    struct jobs s = begin(g, o, jobs, n);
+    enum err e = check_options(&s);
     if (e == OK)
-        e = submit_batch(g->session, &o, &r, &g->why);
-    buf_free(&s.map);
-    buf_free(&s.route);
-    return genfarm_status_of(g, e);
+        e = check_jobs(&s);
+    if (e == OK)
+        *out = (struct genfarm_cost){s.need.calls, s.need.unpriced, s.need.best, s.need.worst};
+    return end(&s, e);
 }

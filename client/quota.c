@@ -206,11 +206,13 @@ static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size
 enum err quota_find_projects(struct session *s, struct quota_projects *p)
 {
     struct patience patience = {.session = s};
-    for (;;) {
+    enum err e;
+    do {
         struct finding f = {.projects = p};
-        enum err e = queue_workers(session_queue(s), on_workers, &f);
+        e = queue_workers(session_queue(s), on_workers, &f);
         e = session_finish(s, e, &f.done, &f.err);
-        if (e == OK || (e = patience_wait(&patience, e, NULL)) != OK)
-            return e;
-    }
+    } while (e != OK && e != ERR_DENIED && (e = patience_wait(&patience, e, NULL)) == OK);
+    if (p->n == 0)
+        quota_add_project(p, SPAN("default"));
+    return e == ERR_DENIED ? OK : e;
 }

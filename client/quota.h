@@ -34,7 +34,8 @@ struct quota_projects { // whose quotas are looked at; {0} is none
     size_t n;
 };
 void quota_add_project(struct quota_projects *p, struct span name); // what is no name is not
-// Adds those that the queue's workers send through.
+// Adds those that the queue's workers send through; where there is none then, and none before,
+// "default", which is that of a worker that is told no name.
 MUST_USE enum err quota_find_projects(struct session *s, struct quota_projects *p);
 // Whether the user, and any of the projects, may use that much; for work goes to those that
 // have room. ERR_LIMIT as above. A user of Redis who may not see accounts is not held up: they
