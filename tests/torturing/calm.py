@@ -68,6 +68,8 @@ class Calm:
         """All workers leave, whatever they have met; others begin, with a provider that works, and
         knows nothing of remote batches: these end before."""
         s = self.storm
+        for slot in s.slots:  # each project's batches need one who has its keys
+            slot.start()
         for queue in QUEUES:
             self.farm.genfarm("pause", "--queue", queue)
         self.until(self.no_remote_batches, "remote batches")

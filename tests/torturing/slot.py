@@ -51,7 +51,8 @@ class Slot:
         return out + ["--batch-bytes", "60M", "--limit", "req=100/1s"]
 
     def start(self):
-        if self.child and self.child.poll() is None:
+        """Unless somebody is there who does not leave."""
+        if self.child and self.child.poll() is None and not self.child.draining:
             return
         self.starts += 1
         self.child = Child(
