@@ -96,6 +96,10 @@ MUST_USE enum err queue_register(struct queue *q, struct span inc, int64_t lease
                                  const struct queue_fact *facts, queue_done *done, void *ctx);
 // ERR_ORDER: it still holds jobs (value).
 MUST_USE enum err queue_leave(struct queue *q, struct span inc, queue_done *done, void *ctx);
+// Ends the leases, up to 1,000, of workers that are known to be dead. value: how many there
+// were.
+MUST_USE enum err queue_void(struct queue *q, size_t n, const struct span *incs,
+                             queue_done *done, void *ctx);
 
 struct queue_claimed {              // one job, valid for the time of the callback
     struct span list;               // PRIORITY/LANE/MODEL/BATCH
@@ -255,8 +259,7 @@ MUST_USE enum err queue_handback(struct queue *q, struct span inc, size_t n,
                                  const struct queue_field *fields, queue_done *done, void *ctx);
 // value: promoted + reaped + cancelled + purged; call again soon when it is not 0. Keeps the
 // ledger within what queue_keep_ledger() said (LEDGER_BYTES).
-MUST_USE enum err queue_tick(struct queue *q, int64_t lease_ms, unsigned most, queue_done *done,
-                             void *ctx);
+MUST_USE enum err queue_tick(struct queue *q, unsigned most, queue_done *done, void *ctx);
 // Waits up to `seconds` for new work, on a connection that is used for nothing else.
 // value: 1 woken, 0 not.
 MUST_USE enum err queue_wait(struct queue *q, double seconds, queue_done *done, void *ctx);

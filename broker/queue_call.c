@@ -168,7 +168,8 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_OP_END, op_end)         \
     X(SCRIPT_CALLS, calls)           \
     X(SCRIPT_HELD, held)             \
-    X(SCRIPT_TALLY, tally)
+    X(SCRIPT_TALLY, tally)           \
+    X(SCRIPT_VOID, void)
 
 #define X(id, name)                          \
     extern const unsigned char lua_##name[]; \

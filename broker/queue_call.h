@@ -120,6 +120,7 @@ enum queue_script {
     SCRIPT_CALLS,
     SCRIPT_HELD,
     SCRIPT_TALLY,
+    SCRIPT_VOID,
     SCRIPTS
 };
 // Both take `a` (also when they fail); NULL, as after failing to make it, is ERR_NOMEM.

@@ -38,6 +38,19 @@ enum err queue_leave(struct queue *q, struct span inc, queue_done *done, void *c
                                             CALL_TABLE(register_codes)});
 }
 
+enum err queue_void(struct queue *q, size_t n, const struct span *incs, queue_done *done,
+                    void *ctx)
+{
+    struct args *a = script_args(q, n, 0);
+    for (size_t i = 0; i < n; i++)
+        args_add(a, incs[i]);
+    return call_script(q, SCRIPT_VOID, a,
+                       &(struct queue_call){.read = call_read_value,
+                                            .done.value = done,
+                                            .ctx = ctx,
+                                            CALL_TABLE(register_codes)});
+}
+
 static const struct reply_outcome lease_codes[] = {{1, OK}, {-1, ERR_LOST}};
 #define LEASE_CODES lease_codes, sizeof lease_codes / sizeof *lease_codes
 
@@ -102,11 +115,9 @@ static void read_tick(const struct queue_call *c, enum err e, const redisReply *
     c->done.value(c->ctx, e, e == OK ? sum : 0);
 }
 
-enum err queue_tick(struct queue *q, int64_t lease_ms, unsigned most, queue_done *done,
-                    void *ctx)
+enum err queue_tick(struct queue *q, unsigned most, queue_done *done, void *ctx)
 {
-    struct args *a = script_args(q, 3, 3 * ARGS_INT);
-    args_int(a, lease_ms);
+    struct args *a = script_args(q, 2, 2 * ARGS_INT);
     args_uint(a, most < 1 ? 1 : most > 500 ? 500 : most);
     args_int(a, queue_ledger(q));
     return call_script(q, SCRIPT_TICK, a,

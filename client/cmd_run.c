@@ -14,6 +14,7 @@
 #include "client/cmd.h"
 #include "client/farm.h"
 #include "client/folder_lock.h"
+#include "client/leftovers.h"
 #include "client/output_files.h"
 #include "client/sheet_live.h"
 #include "common/file.h"
@@ -199,6 +200,8 @@ static enum err start_farm(struct run *r)
         e = cmd_connect(c, farm_url(r->farm), r->queue, &r->session);
     if (e == OK && c->resume)
         e = look_back(r);
+    if (e == OK && c->resume && !c->redis_given) // all its workers were ours
+        e = leftovers_end(r->session);
     return e == OK ? farm_workers(r->farm, &c->why) : e;
 }
 

@@ -35,7 +35,9 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
         {"project", 0, OPT_STR, &s->project, "NAME", "default", NULL,
          "whose limits these are: workers with keys of one project share a name", 0, 0},
         {"lease", 0, OPT_SECONDS, &s->lease, "SECONDS", "30", NULL,
-         "after how long without a word its jobs go to others", 2, 3600},
+         "after how long without a word its jobs go to others; below 12, an outage of Redis "
+         "for a moment may be taken for that",
+         2, 3600},
         {"grace", 0, OPT_SECONDS, &s->grace, "SECONDS", "60", NULL,
          "on SIGTERM or SIGINT, how long calls in flight may take to end", 0, 86400},
         {"max-batches", 0, OPT_UINT, &s->max_batches, "N", "50", NULL,

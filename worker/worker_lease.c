@@ -167,10 +167,9 @@ void worker_on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop, (void)revents;
     struct worker *w = t->data;
-    int64_t lease_ms = (int64_t)(w->options.lease * 1000);
     if (!w->leaving && lease_holds(w->lease) && !w->claiming && !w->resend && !w->host.draining)
         inbox_look(w->inbox);
-    w->ticking = queue_tick(w->queue, lease_ms, 500, on_ticked, w) == OK;
+    w->ticking = queue_tick(w->queue, 500, on_ticked, w) == OK;
     if (w->ticking)
         listen_for_answer(w);
     else

@@ -34,7 +34,7 @@ local function held(kind)
   return function(inc)
     if call('ZSCORE', P .. 'leases', inc) then return end
     problem('jobs are held by worker ' .. inc .. ', which has no lease', function()
-      call('ZADD', P .. 'leases', 1, inc) -- they are taken back as of any lost worker
+      call('ZADD', P .. 'leases', 0, inc) -- they are taken back as of any lost worker
     end)
   end
 end

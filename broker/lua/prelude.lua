@@ -19,15 +19,20 @@ local function int(n)
   return string.format('%.0f', n)
 end
 
--- A lease holds while its end lies ahead. Where it is past, but nobody has ticked for three
--- seconds or the hold after such a gap is still on, the server was away and not the worker.
+-- Ticks come at most a second apart while there is a worker. After a longer gap the server may
+-- have been away, see tick.lua.
+local GAP = 3000
+
+-- A lease holds while its end lies ahead. Where it is past, but nobody has ticked for too long or
+-- the hold after such a gap is still on, the server may have been away and not the worker. One
+-- that ends at 0 was ended by who knows that its worker is dead, see void.lua.
 local function alive(inc, now)
-  local ends = call('ZSCORE', P .. 'leases', inc)
-  if not ends then return false end
-  if tonumber(ends) > now then return true end
+  local ends = tonumber(call('ZSCORE', P .. 'leases', inc) or 0)
+  if ends <= 0 then return false end
+  if ends > now then return true end
   if call('HEXISTS', P .. 'w:' .. inc, 'reaped') == 1 then return false end
   local c = call('HMGET', KEYS[1], 'last_tick', 'hold')
-  return now - tonumber(c[1] or now) > 3000 or now < tonumber(c[2] or 0)
+  return now - tonumber(c[1] or now) > GAP or now < tonumber(c[2] or 0)
 end
 
 -- An active job is: its state, 'c' claimed or 's' sent, ticket, and list; of one that was sent by a

@@ -2,17 +2,27 @@
 -- Promotes what is due, takes jobs back from lost workers, goes on with cancellations, removes
 -- batches whose retention has ended. Every part begins with a removal.
 --
--- ARGV  1 lease, ms  2 most jobs to move per part, up to 500  3 bytes the ledger may have
+-- Who was away? A worker is lost when its lease has ended, unless it was the server that was away:
+-- down, stopped, cut off. Then nobody ticked, but neither did anybody where all workers had died
+-- and one comes back later; and nothing in the server tells the two apart, for one that was
+-- stopped knows nothing of it. Workers that live can tell: whatever their lease, each renews as
+-- soon as it is connected, and tries that every five seconds at the latest (common/redis.h). So
+-- after a gap in the ticks nothing is reaped until all of them have had the time to come back,
+-- RETURN; until then they go on as if nothing had been, see alive() in prelude.lua. Dead ones never
+-- come: their jobs are taken back then, or when their lease ends if that is later. A lease of
+-- which somebody knows that its worker is dead waits for nothing (void.lua).
+--
+-- ARGV  1 most jobs to move per part, up to 500  2 bytes the ledger may have
 -- Returns {1, server ms, promoted, reaped, cancelled, purged}
-local lease, most = tonumber(ARGV[1]), tonumber(ARGV[2])
+local most = tonumber(ARGV[1])
+local RETURN = 10000 -- ms: a pause of five seconds, and what is left of a try that began before
 
--- After a gap the server was away, not the workers: nothing is reaped for one lease.
 local c = call('HMGET', KEYS[1], 'last_tick', 'hold')
 local none_before = tonumber(c[2] or 0) or 0
 call('HDEL', KEYS[1], 'last_tick')
 call('HSET', KEYS[1], 'last_tick', int(now))
-if c[1] and now - tonumber(c[1]) > 3000 then
-  none_before = now + lease
+if c[1] and now - tonumber(c[1]) > GAP then
+  none_before = now + RETURN
   call('HSET', KEYS[1], 'hold', int(none_before))
 end
 
@@ -40,8 +50,9 @@ end
 
 -- One rename voids every claim of the dead incarnation at once; the lease entry goes last.
 local function reap()
-  local inc = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'LIMIT', 0, 1)[1]
-  if not inc or now < none_before then return 0 end
+  local first = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'WITHSCORES', 'LIMIT', 0, 1)
+  local inc, ends = first[1], tonumber(first[2] or 0)
+  if not inc or now < none_before and ends > 0 then return 0 end
   local op = call('HGET', P .. 'w:' .. inc, 'op')
   if op then -- its jobs are at the provider, whoever died
     local b = call('HMGET', P .. 'bo:' .. op, 'inc', 'until')
@@ -155,11 +166,11 @@ local function trim_ledger()
     end
   end
   if late > 0 and not failed(redis.pcall('LLEN', P .. 'late')) then return log_late(late) end
-  if not oldest or not (oldest < last or sum > tonumber(ARGV[3])) then return 0 end
+  if not oldest or not (oldest < last or sum > tonumber(ARGV[2])) then return 0 end
   local key, most = P .. 'lg:' .. int(oldest), 500
   local have = redis.pcall('LLEN', key)
   if oldest >= last and not failed(have) then -- no more than are too many, by their mean
-    most = math.max(1, math.min(most, math.ceil((sum - tonumber(ARGV[3])) * have / math.max(1, size))))
+    most = math.max(1, math.min(most, math.ceil((sum - tonumber(ARGV[2])) * have / math.max(1, size))))
   end
   local gone = redis.pcall('LPOP', key, most)
   if not gone or failed(gone) then -- there is nothing more

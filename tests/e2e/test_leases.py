@@ -1,4 +1,5 @@
 """Workers that stop, come back, or hold what they do not know of; calls that are cancelled."""
+import datetime
 import json
 import os
 import signal
@@ -115,6 +116,81 @@ def cut_off_before_its_first_byte():
         assert len(f.requests()) == 5 and slow.front.posts == 3
 
 
+Q = "genfarm:{default}:"
+
+
+def ms(text):
+    return int(float(text or 0))
+
+
+def lost_with_a_call(f, meanwhile):
+    """A worker that is killed with a call of batch b under way, after `meanwhile`. The end of its
+    lease, and when the server had its last tick before it died."""
+    w = f.worker("--concurrency", "1", "--lease", "2")
+    f.genfarm("submit", f.prompts(1), "--batch", "b")
+    farm.until(lambda: f.cli("ZCARD", Q + "leases") == "1")
+    (inc,) = f.cli("ZRANGE", Q + "leases", "0", "-1").splitlines()
+    farm.until(lambda: f.cli("HVALS", Q + "a:" + inc)[:1] == "s")
+    meanwhile()
+    w.kill()
+    w.wait()
+    return ms(f.cli("ZSCORE", Q + "leases", inc)), ms(f.cli("HGET", Q + "cfg", "last_tick"))
+
+
+def taken_back(f, due):
+    """When batch b's job was taken back, and all ticks that were seen from `due` on till then."""
+    ticks = set()
+
+    def look():
+        unknown = f.cli("HGET", Q + "b:b", "unknown")
+        ticks.add(ms(f.cli("HGET", Q + "cfg", "last_tick")))
+        return unknown != "0"
+    farm.until(look, 90)
+    (lost,) = [e for e in follow(f, "b") if e["event"] == "unknown"]
+    assert lost["error"]["code"] == "worker_lost", lost
+    ts = datetime.datetime.strptime(lost["ts"], "%Y-%m-%dT%H:%M:%S.%fZ")
+    at = round(ts.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000)
+    due = max(due, ms(f.cli("HGET", Q + "cfg", "hold")))  # ticks that were late have moved it
+    return at, [t for t in ticks if due < t < at]
+
+
+# All times below are the server's: how late ticks are on a busy machine does not matter.
+
+def taken_back_by_the_next_tick():
+    """A lost worker's jobs are taken back by the first tick after the end of its lease, whoever
+    ticks. Ticks come within 0.8 s."""
+    with Farm() as f:
+        f.emulator("--latency", "8s")
+        f.redis()
+
+        def another():
+            f.worker("--concurrency", "1", "--lease", "60")
+            farm.until(lambda: f.cli("ZCARD", Q + "leases") == "2")
+        ends, _ = lost_with_a_call(f, another)
+        at, passed_over = taken_back(f, ends)
+        assert at >= ends and not passed_over, (ends, at, passed_over)
+
+
+def nobody_is_left():
+    """Who comes after the only worker has died takes its jobs back when any that lived would have
+    come back, too: ten seconds later, whatever its own lease."""
+    with Farm() as f:
+        f.emulator("--latency", "8s")
+        f.redis()
+        ends, last = lost_with_a_call(f, lambda: None)
+
+        def now():
+            seconds, us = f.cli("TIME").split()
+            return int(seconds) * 1000 + int(us) // 1000
+        farm.until(lambda: now() > last + 3500)
+        f.worker("--concurrency", "1", "--lease", "60")
+        farm.until(lambda: f.cli("HEXISTS", Q + "cfg", "hold") == "1")
+        tick, hold = (ms(v) for v in f.cli("HMGET", Q + "cfg", "last_tick", "hold").split())
+        assert ends < hold <= tick + 10000, (ends, tick, hold)
+        at, passed_over = taken_back(f, hold)
+        assert at >= hold and not passed_over, (hold, at, passed_over)
+
+
 def cancelled_in_flight():
     """Cancelling reaches calls under way within one renewal: all of a batch, or single ones."""
     with Farm() as f:
@@ -128,7 +204,19 @@ def cancelled_in_flight():
         f.genfarm("cancel", batch, "00000002", "00000005")
         farm.until(lambda: flight() == 6)
         f.genfarm("cancel", batch)
-        farm.until(lambda: flight() == 0)
+        (inc,) = f.cli("ZRANGE", Q + "leases", "0", "-1").splitlines()
+        told = ms(f.cli("ZSCORE", Q + "cancelled", batch))
+        renewals = {}  # when each was, by the server, and what was in flight as it was sent
+
+        def look():
+            seen, calls = f.cli("HMGET", Q + "w:" + inc, "seen", "flight").split()
+            renewals[ms(seen)] = calls
+            return calls == "0"
+        farm.until(look)
+        # The first one brings the word. Where the machine is busy, the next may be on its way
+        # before that is read.
+        busy = [at for at, calls in renewals.items() if at > told and calls != "0"]
+        assert len(busy) <= 2, (told, renewals)
         status = json.loads(f.genfarm("status", batch, "--json").stdout)
         assert status["cancelled"] == 8 and status["possible_double_bill"] == 8, status
         assert status["calls"] == 8, status
@@ -193,4 +281,5 @@ def deadline_of_a_call():
 
 if __name__ == "__main__":
     sys.exit(farm.main([stopped_worker, stopped_before_its_first_byte,
-                        cut_off_before_its_first_byte, cancelled_in_flight, strays, deadline, deadline_of_a_call]))
+                        cut_off_before_its_first_byte, taken_back_by_the_next_tick, nobody_is_left,
+                        cancelled_in_flight, strays, deadline, deadline_of_a_call]))

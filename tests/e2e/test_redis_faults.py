@@ -96,6 +96,26 @@ def killed_with_aof():
         run.back()
 
 
+def away_longer_than_all_leases():
+    """kill -9 of Redis, gone for ten seconds: none of two workers of unequal leases is lost."""
+    with Farm() as f:
+        run = Run(f, 120, *AOF, lease="2")
+        f.worker("--concurrency", "8", "--lease", "5", "--sink", "dir:" + f.path("out"))
+
+        def leases():
+            return set(f.cli("ZRANGE", "genfarm:{default}:leases", "0", "-1").splitlines())
+        farm.until(lambda: len(leases()) == 2)
+        run.reach(10)
+        before = leases()
+        run.server.kill()
+        run.server.wait()
+        farm.time.sleep(10)  # the fault itself
+        run.server = f.redis(*AOF)
+        run.finish()
+        assert not [e for e in run.events if e["event"] == "unknown"]
+        assert leases() == before, "a worker had to begin anew"
+
+
 def hangs_longer_than_a_lease():
     """SIGSTOP of Redis: nobody is reaped for it."""
     with Farm() as f:
@@ -218,6 +238,6 @@ def keys_of_another_type():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([killed_with_aof, hangs_longer_than_a_lease, scripts_flushed,
-                        connections_cut, memory_full, read_only, cannot_persist, busy,
-                        keys_of_another_type]))
+    sys.exit(farm.main([killed_with_aof, away_longer_than_all_leases, hangs_longer_than_a_lease,
+                        scripts_flushed, connections_cut, memory_full, read_only, cannot_persist,
+                        busy, keys_of_another_type]))

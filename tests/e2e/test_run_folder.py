@@ -75,6 +75,51 @@ def killed():
         assert not os.path.exists(f.path("out", ".genfarm"))
 
 
+def children(pid, name):
+    """Processes of that program that a process has started."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            words = open(path).read()
+        except OSError:
+            continue
+        comm, rest = words[words.index("(") + 1:words.rindex(")")], words[words.rindex(")") + 2:]
+        if comm == name and int(rest.split()[1]) == pid and rest[0] != "Z":
+            found.append(int(words.split()[0]))
+    return found
+
+
+def gone(pid):
+    return not os.path.exists("/proc/%d" % pid)
+
+
+def left_by_dead_workers():
+    """--resume knows that the run's workers are dead: their leases hold nothing up, were they ever
+    so long."""
+    with Farm() as f:
+        f.emulator("--latency", "4s")
+        p = f.follow("run", f.prompts(4), "--batch", "b", "--concurrency", "4", "-o", f.path("out"))
+        farm.until(lambda: children(p.pid, "redis-server"))
+        (redis,) = children(p.pid, "redis-server")
+        title = lambda: open("/proc/%d/cmdline" % redis).read()
+        farm.until(lambda: "unixsocket:" in title())  # it shows where it is
+        f.socket = title().split("unixsocket:")[1].strip(" \0")
+        keys = "genfarm:{run-b}:"
+        farm.until(lambda: f.cli("ZCARD", keys + "leases") == "1")
+        inc = f.cli("ZRANGE", keys + "leases", "0", "0")
+        farm.until(lambda: f.cli("HLEN", keys + "a:" + inc) == "4")
+        (worker,) = children(p.pid, "genfarm-worker")
+        p.send_signal(signal.SIGSTOP)  # or it would start another worker
+        os.kill(worker, signal.SIGKILL)
+        f.cli("ZADD", keys + "leases", str(2 ** 50), inc)
+        assert f.cli("ZSCORE", keys + "leases", inc) == str(2 ** 50)
+        p.kill()
+        p.wait()
+        farm.until(lambda: gone(worker) and gone(redis))
+        f.genfarm("run", "--resume", f.path("out", "b"))
+        assert len(lines(f.path("out", "b", "manifest.jsonl"))) == 4
+
+
 def options_first():
     """What workers would refuse is refused before anything is made, by option and by file."""
     with Farm() as f:
@@ -222,6 +267,6 @@ def own_queue():
         assert "b" not in f.genfarm("list", "--queue", "run-b").stdout.split()
 
 
-farm.main([locked, locked_elsewhere, killed, options_first, complete, ended,
+farm.main([locked, locked_elsewhere, killed, left_by_dead_workers, options_first, complete, ended,
            how_to_go_on, interrupted, lost_images, lost_meanwhile, fetched_again,
            own_queue])

@@ -357,7 +357,7 @@ struct told farm_leave(struct farm *f, const struct hand *h)
 struct told farm_tick(struct farm *f)
 {
     struct told t = {0};
-    return farm_wait(f, queue_tick(f->queue, FARM_LEASE, 500, told_value, &t), &t);
+    return farm_wait(f, queue_tick(f->queue, 500, told_value, &t), &t);
 }
 
 void farm_tick_all(struct farm *f)

@@ -398,6 +398,48 @@ static void nobody_is_reaped_for_the_servers_absence(void **state)
     free(c);
 }
 
+// Workers that live are back soon, however long their leases are, and however long nobody
+// ticked.
+static void a_gap_holds_up_for_a_while_only(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    farm_submit(f, "b", "ann", NULL, 1);
+    free(claim_ok(f, &h, 1));
+    assert_int_equal(farm_tick(f).err, OK);
+    redis_server_do(f->server, "ZADD " FARM_PREFIX "leases 1 w1");
+    redis_server_do(f->server, "HINCRBY " FARM_PREFIX "cfg last_tick -86400000");
+    assert_int_equal(farm_tick(f).value, 0);
+    long long tick = redis_server_number(f->server, "HGET " FARM_PREFIX "cfg last_tick");
+    long long hold = redis_server_number(f->server, "HGET " FARM_PREFIX "cfg hold");
+    assert_int_equal(hold, tick + 10000);
+    redis_server_do(f->server, "HSET " FARM_PREFIX "cfg hold %lld", tick);
+    assert_int_equal(farm_tick(f).value, 1);
+    audit(f->server);
+}
+
+// A worker that is known to be dead waits for nothing, and is no longer one.
+static void who_is_known_to_be_dead_is_reaped_at_once(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1"), other = farm_hand(f, "w2");
+    struct told t = {0};
+    const struct span incs[] = {SPAN("w1"), SPAN("nobody")};
+    farm_submit(f, "b", "ann", NULL, 2);
+    struct claims *c = claim_ok(f, &h, 1);
+    free(claim_ok(f, &other, 1));
+    redis_server_do(f->server, "HINCRBY " FARM_PREFIX "cfg last_tick -4000");
+    assert_int_equal(farm_wait(f, queue_void(f->queue, 2, incs, told_value, &t), &t).value, 1);
+    assert_int_equal(farm_renew(f, &h).err, ERR_LOST);
+    assert_int_equal(farm_settle(f, &h, QUEUE_COMPLETED, 1, c->jobs).err, ERR_LOST);
+    assert_int_equal(farm_tick(f).value, 1);
+    assert_int_equal(farm_tick(f).value, 0);
+    assert_int_equal(farm_renew(f, &other).active, 1);
+    assert_int_equal(redis_server_number(f->server, "ZCARD " FARM_PREFIX "leases"), 1);
+    audit(f->server);
+    free(c);
+}
+
 // --- Jobs that their worker does not know of ---
 
 static void strays_are_handed_back(void **state)
@@ -446,6 +488,8 @@ int main(void)
         T(which_jobs_are_over),
         T(the_last_cancelled_are_told),
         T(nobody_is_reaped_for_the_servers_absence),
+        T(a_gap_holds_up_for_a_while_only),
+        T(who_is_known_to_be_dead_is_reaped_at_once),
         T(strays_are_handed_back),
     };
     return cmocka_run_group_tests(tests, farm_open, farm_close);

@@ -98,7 +98,7 @@ static void nobody_is_lost_by_a_gap(void **state)
     assert_string_equal(farm_settle(f, &h, QUEUE_COMPLETED, 1, c->jobs).text, "1");
     assert_int_equal(farm_renew(f, &h).active, 2);
     audit(f->server);
-    // Who does not renew within one lease is lost.
+    // Who does not renew is lost when the hold is over.
     redis_server_do(f->server, "ZADD " FARM_PREFIX "leases 1 w1");
     assert_int_equal(farm_tick(f).value, 0); // the hold is still on
     assert_true(redis_server_number(f->server, "HGET " FARM_PREFIX "cfg hold") > 0);
