@@ -9,7 +9,10 @@
 #include "broker/queue_reply.h"
 
 #define MAX_GROUP 512
-#define MAX_ARGS  24
+#define MAX_ARGS  30
+#define MAX_TEXT  4096   // of a spec, as it comes from Redis
+#define MAX_TAKES 100000 // bytes, of what calls take
+#define HALF_DAY  43200000000
 
 extern const unsigned char lua_limit[];
 extern const size_t lua_limit_len;
@@ -24,25 +27,33 @@ static struct redis_script *script(void)
     return &it;
 }
 
+#define HEAD 12 // elements of an answer before its slots
+
 struct ask {
     limit_done *done;
     void *ctx;
     unsigned want;
 };
 
-// server us, spec, reason, wait, calls, refused, micro, learned, for how long; then slots
-#define HEAD 9
+// What the answer begins with, in this order; then slots.
+static bool read_head(const redisReply *r, struct limit_grant *g, size_t *n)
+{
+    struct span *texts[] = {
+        [1] = &g->spec, [2] = &g->reason, [7] = &g->learned, [11] = &g->asks};
+    int64_t *numbers[] = {[0] = &g->server_us,     [3] = &g->wait_us,     [4] = &g->today.calls,
+                          [5] = &g->today.refused, [6] = &g->today.micro, [8] = &g->learned_us,
+                          [9] = &g->day_ends_us,   [10] = &g->edited_us,  [11] = NULL};
+    for (*n = 0; *n < HEAD; ++*n)
+        if (numbers[*n] ? !reply_int(reply_at(r, *n), numbers[*n])
+                        : !reply_str(reply_at(r, *n), texts[*n]) || texts[*n]->len > MAX_TEXT)
+            return false;
+    return true;
+}
 
 static enum err read_grant(const redisReply *r, struct limit_grant *g, int64_t *slots)
 {
-    size_t n = reply_count(r);
-    if (!reply_int(reply_at(r, 0), &g->server_us) || !reply_str(reply_at(r, 1), &g->spec) ||
-        !reply_str(reply_at(r, 2), &g->reason) || !reply_int(reply_at(r, 3), &g->wait_us) ||
-        !reply_int(reply_at(r, 4), &g->today.calls) ||
-        !reply_int(reply_at(r, 5), &g->today.refused) ||
-        !reply_int(reply_at(r, 6), &g->today.micro) ||
-        !reply_str(reply_at(r, 7), &g->learned) || !reply_int(reply_at(r, 8), &g->learned_us) ||
-        g->wait_us < 0)
+    size_t n = reply_count(r), head;
+    if (!read_head(r, g, &head) || g->wait_us < 0)
         return ERR_FORMAT;
     for (size_t i = HEAD; i < n; i++) {
         if (!reply_int(reply_at(r, i), &slots[i - HEAD]))
@@ -119,33 +130,69 @@ static enum err send(struct redis *r, double timeout, const struct args *a, unsi
     return e;
 }
 
+// "2x1:250:39000,1x1:9:151000": what is alike is said once.
+static void say_takes(struct buf *out, const struct limit_units *takes, unsigned n)
+{
+    for (unsigned i = 0, same; i < n; i += same) {
+        const struct limit_units *u = &takes[i];
+        for (same = 1; i + same < n && memcmp(u, &takes[i + same], sizeof *u) == 0; same++)
+            ;
+        buf_addf(out, "%s%ux%" PRId64 ":%" PRId64 ":%" PRId64, i ? "," : "", same, u->images,
+                 u->tokens, u->micro);
+    }
+}
+
+static void add_units(struct args *a, const struct limit_units *u)
+{
+    add_int(a, u->images);
+    add_int(a, u->tokens);
+    add_int(a, u->micro);
+}
+
+static void add_news(struct args *a, const struct limit_news *n)
+{
+    add_int(a, n->number);
+    add_units(a, &n->extra);
+    add_int(a, n->did.calls);
+    add_int(a, n->did.refused);
+    add_int(a, n->did.micro);
+    add_int(a, n->went_well_us);
+    add_int(a, n->back.n);
+    add_int(a, n->back.day_ends_us);
+    add_int(a, n->back.from_us);
+    add_int(a, n->back.to_us);
+    add_units(a, &n->back.last);
+}
+
 enum err limit_ask(struct redis *r, double timeout, const struct limit_request *l,
                    limit_done *done, void *ctx)
 {
     struct args a;
+    struct buf takes = {.max = MAX_TAKES};
     if (l->want > LIMIT_MAX_SLOTS || l->horizon_us < 0 || !group_ok(l->group))
         return ERR_RANGE;
+    if (l->takes)
+        say_takes(&takes, l->takes, l->want);
+    // Right where this host's clock is wrong by less than half a day: one of the two lies
+    // ahead.
+    int64_t now = l->now_us ? l->now_us : (int64_t)time(NULL) * 1000000;
+    int64_t day_ends = limit_day_end(now - HALF_DAY);
     begin(&a, l->group, "take");
     add_int(&a, l->want);
     add_int(&a, l->horizon_us);
-    add_int(&a, l->back_from_us);
-    add_int(&a, l->back_to_us);
+    add_int(&a, l->lead_us);
     add(&a, l->spec);
-    add_int(&a, l->each.images);
-    add_int(&a, l->each.tokens);
-    add_int(&a, l->each.micro);
-    add_int(&a, l->extra.tokens);
-    add_int(&a, l->extra.micro);
-    add_int(&a, limit_day_end((int64_t)time(NULL) * 1000000));
+    add(&a, buf_span(&takes));
+    add_int(&a, day_ends);
+    add_int(&a, limit_day_end(day_ends));
     add(&a, l->inc);
     add_int(&a, l->held);
     add_int(&a, l->held_us);
-    add_int(&a, l->went_well_us);
-    add_int(&a, l->lead_us);
-    add_int(&a, l->did.calls);
-    add_int(&a, l->did.refused);
-    add_int(&a, l->did.micro);
-    return send(r, timeout, &a, l->want, done, ctx);
+    add(&a, l->teller);
+    add_news(&a, &l->news);
+    enum err e = takes.err ? takes.err : send(r, timeout, &a, l->want, done, ctx);
+    buf_free(&takes);
+    return e;
 }
 
 enum err limit_set(struct redis *r, double timeout, struct span group, struct span spec,

@@ -52,31 +52,51 @@ struct limit_grant {
     struct limit_done_calls today; // by all hosts
     struct span learned;           // what the provider said it allows, as a spec; or empty
     int64_t learned_us;            // until the last of that is forgotten
-    const int64_t *slots_us;       // from server_us, rising
+    int64_t day_ends_us; // of the day that the slots were counted in; 0: none were asked for
+    int64_t edited_us;   // when a person last set or cleared the limits; 0: never
+    struct span asks;    // what a worker would set, and may not; or empty
+    const int64_t *slots_us; // from server_us, rising
     size_t n;
 };
 typedef void limit_done(void *ctx, enum err e, const struct limit_grant *g);
 
+// Slots that no call used. A day's quota gets their calls back. Where nobody was granted a
+// later one than `to`, those from `from` on are granted again; else they are forfeit, for calls
+// of others may stand right behind them.
+struct limit_back {
+    int64_t n, day_ends_us;  // how many, of which day
+    int64_t from_us, to_us;  // server_us + slot; of one grant, none between them used; 0: none
+    struct limit_units last; // what the one at `to` was granted for
+};
+
+// What a worker has to tell. It is heeded once, however often it is sent: `number` rises with
+// each that one teller tells; 0: there is none. Without a teller's name it counts every time.
+struct limit_news {
+    int64_t number;
+    struct limit_units extra; // what earlier calls took beyond what was reckoned
+    struct limit_done_calls did;
+    int64_t went_well_us; // when a call that went well was sent, server's time; 0: none
+    struct limit_back back;
+};
+
 struct limit_request {
-    struct span group;           // project/model/lane
-    unsigned want;               // 0: ask only
-    int64_t horizon_us, lead_us; // no slot later, or earlier, than this from now
-    // Hands back the end of an earlier grant: the first and the last of its slots that will not
-    // be used, in the server's time (server_us + slot); 0: none. Taken back only if they lie
-    // ahead and nobody was granted later ones since: else those would be granted twice.
-    int64_t back_from_us, back_to_us;
-    struct span spec; // to be set where none is; empty: none
-    struct limit_units each, extra;
-    struct limit_done_calls did; // since the last request; counted once at most
+    struct span group;               // project/model/lane
+    unsigned want;                   // 0: ask only
+    int64_t horizon_us, lead_us;     // no slot later, or earlier, than this from now
+    struct span spec;                // to be set where none is; empty: none
+    const struct limit_units *takes; // `want` of them: what each call is reckoned to take
+    int64_t now_us; // the server's time, as far as it is known, Unix; 0: this host's
     // Of `inflight`, which counts per incarnation and for so long; empty: of nobody.
     struct span inc;
     unsigned held;
     int64_t held_us;
-    int64_t went_well_us; // when a call that went well was sent, server's time; 0: none
+    struct span teller;
+    struct limit_news news;
 };
 MUST_USE enum err limit_ask(struct redis *r, double timeout, const struct limit_request *l,
                             limit_done *done, void *ctx);
-// Sets the group's limits, whatever was there; an empty spec clears them.
+// Sets the group's limits, whatever was there; an empty spec clears them, and no worker sets
+// them again. What went out today stays counted.
 MUST_USE enum err limit_set(struct redis *r, double timeout, struct span group,
                             struct span spec, limit_done *done, void *ctx);
 enum limit_cause {

@@ -117,17 +117,22 @@ static const struct limited_group *told(const struct limits *l)
     return NULL;
 }
 
-static void print_json(struct limits *l, const struct limit_grant *g, struct span limit,
-                       struct span learned)
+// Specs as people write them.
+struct texts {
+    struct buf limit, learned, asks;
+};
+
+static void print_json(struct limits *l, const struct limit_grant *g, const struct texts *t)
 {
     struct json_object *o = json_object_new_object();
     json_put_str(o, "group", buf_span(&l->group));
-    json_put_str(o, "limit", limit);
+    json_put_str(o, "limit", buf_span(&t->limit));
+    json_put_str(o, "workers_ask", buf_span(&t->asks));
     json_put_str(o, "limited_by", g->reason);
     json_put(o, "workers_say", limited_json(told(l)));
     json_object_object_add(o, "for_s", json_object_new_double((double)g->wait_us / 1e6));
-    json_put_str(o, "learned", learned);
-    if (learned.len)
+    json_put_str(o, "learned", buf_span(&t->learned));
+    if (t->learned.len)
         json_object_object_add(o, "learned_for_s",
                                json_object_new_double((double)g->learned_us / 1e6));
     json_put_int(o, "calls_today", g->today.calls);
@@ -162,38 +167,44 @@ static void print_reason(const struct limits *l, const struct limit_grant *g)
         printf("  (workers wait: %s; they ask again within 2 s)", w->reason);
 }
 
-static void print_group(const struct limits *l, const struct limit_grant *g, struct span limit,
-                        struct span learned)
+static void print_group(const struct limits *l, const struct limit_grant *g,
+                        const struct texts *t)
 {
-    printf("%-48s %.*s", buf_str(&l->group), limit.len ? (int)limit.len : 8,
-           limit.len ? limit.ptr : "no limit");
-    if (learned.len)
-        printf("  (the provider allows %.*s, learned; forgotten in %.0f min)", (int)learned.len,
-               learned.ptr, (double)g->learned_us / 60e6);
+    printf("%-48s %s", buf_str(&l->group), t->limit.len ? buf_str(&t->limit) : "no limit");
+    if (t->asks.len)
+        printf("  (workers ask for %s, which is not in force)", buf_str(&t->asks));
+    if (t->learned.len)
+        printf("  (the provider allows %s, learned; forgotten in %.0f min)",
+               buf_str(&t->learned), (double)g->learned_us / 60e6);
     print_reason(l, g);
     print_today(&g->today);
     putchar('\n');
 }
 
+static void print_grant(struct limits *l, const struct limit_grant *g)
+{
+    struct texts t = {{.max = 4096}, {.max = 4096}, {.max = 4096}};
+    limit_show(&t.limit, g->spec);
+    limit_show(&t.learned, g->learned);
+    limit_show(&t.asks, g->asks);
+    l->shown++;
+    if (l->cmd->json)
+        print_json(l, g, &t);
+    else
+        print_group(l, g, &t);
+    buf_free(&t.limit);
+    buf_free(&t.learned);
+    buf_free(&t.asks);
+}
+
 static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
 {
     struct limits *l = ctx;
-    struct buf limit = {.max = 4096}, learned = {.max = 4096};
     l->done = true;
     l->err = e;
-    if (e != OK || (!l->always && g->spec.len == 0 && g->learned.len == 0 &&
-                    g->reason.len == 0 && g->today.calls == 0))
-        return;
-    limit_show(&limit, g->spec);
-    limit_show(&learned, g->learned);
-    l->shown++;
-    if (l->cmd->json) {
-        print_json(l, g, buf_span(&limit), buf_span(&learned));
-    } else {
-        print_group(l, g, buf_span(&limit), buf_span(&learned));
-    }
-    buf_free(&limit);
-    buf_free(&learned);
+    if (e == OK && (l->always || g->spec.len || g->learned.len || g->reason.len ||
+                    g->asks.len || g->today.calls > 0))
+        print_grant(l, g);
 }
 
 static enum err wait(struct limits *l, enum err started)

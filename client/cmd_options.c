@@ -142,8 +142,8 @@ static void farm_options(struct builder *b, struct cmd *c)
         {"concurrency", 0, OPT_UINT, &c->concurrency, "N", "8", NULL,
          "calls in flight, of each worker", 1, 10000},
         {"limit", 0, OPT_STR, &c->limit, "SPEC", NULL, NULL,
-         "farm-wide limit of each model, set where none is: rpm=600, req=100/1s; another one "
-         "that is in force stays, and the worker's log says so",
+         "farm-wide limit of each model, set where none is and nobody cleared it: rpm=600, "
+         "req=100/1s; another one that is in force stays, and the worker's log says so",
          0, 0});
     provider_options(b, c);
     ADD(b,

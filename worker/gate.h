@@ -23,6 +23,13 @@ struct gate; // one group's
 struct keyring;
 struct project;
 
+struct gate_slot {
+    int64_t us;                 // clock_boot_us()
+    int64_t server_us;          // as it was granted
+    int64_t day_ends_us;        // of the provider's day that it is counted in
+    struct limit_units charged; // what it was granted for
+};
+
 struct gate_pass { // embedded in the call that waits
     // Let through: `slot_us` is on the clock of clock_boot_us(), 0 when no limit is set.
     // gate_end() must follow.
@@ -31,6 +38,7 @@ struct gate_pass { // embedded in the call that waits
     void (*shut)(struct gate_pass *p, double seconds);
     struct limit_units takes; // what the call is reckoned to take
     struct gate *gate;        // where it waits, or was let through
+    struct gate_slot slot;    // once through; us 0: none was needed
     TAILQ_ENTRY(gate_pass) link;
     bool waiting, through;
 };
@@ -60,6 +68,10 @@ struct gates_options {
 };
 struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gates_options *o);
 void gates_free(struct gates *g); // NULL is fine
+// No more calls come: slots in hand are given back, and the limiter is told all there is to
+// tell. False while that is under way; to be asked again when `idle` is called. A server that
+// is away is not waited for.
+bool gates_settled(struct gates *g, void (*idle)(void *ctx), void *ctx);
 // The groups, and what blocks them, as queue_renew() takes them; as many as there is room for.
 void gates_say(const struct gates *g, struct buf *out);
 
@@ -70,15 +82,17 @@ void gate_enter(struct gate *g,
                 struct gate_pass *p); // open() or shut() follows; shut() may at once
 void gate_leave(struct gate_pass *p); // it no longer waits; no-op when it does not
 
-// A call that was let through is over; `o` NULL: it was never sent. No-op when it was not.
+// A call that was let through is over; `o` NULL: it was never sent, and its slot is given back.
+// No-op when it was not.
 void gate_end(struct gate_pass *p, const struct gate_outcome *o);
 // The provider refused a call (429, 503): nothing goes through for `seconds`, on any host.
 void gate_refused(struct gate *g, double seconds, int64_t sent_us, enum limit_cause cause);
 // The provider said what it allows: holds on all hosts. See limit_learn().
 void gate_learned(struct gate *g, const char *spec);
 // Nothing goes through because waiting jobs cannot cure it (a bad key): after `seconds` one
-// call is let through to see. True when this is news. `code`: an error code, and what kind of
-// quota, as "quota_exhausted/daily"; see client/limited.c.
+// call is let through to see, and sooner when somebody sets or clears the group's limits. True
+// when this is news. `code`: an error code, and what kind of quota, as "quota_exhausted/daily";
+// see client/limited.c.
 bool gate_block(struct gate *g, const char *code, double seconds);
 // The same for the other groups of its project, each of which finds out by a call of its own.
 void gate_block_project(struct gate *g, const char *code, double seconds);

@@ -6,6 +6,7 @@
 #include "broker/code.h"
 #include "common/clock.h"
 #include "worker/gate_private.h"
+#include "worker/keyring.h"
 
 #define LASTS_US \
     2000000 // what limited so long ago is still told: between two slots nothing does
@@ -41,6 +42,15 @@ void gate_block_project(struct gate *g, const char *code, double seconds)
         gate_block(it, code, seconds);
         it->presumed = true;
     }
+}
+
+void gate_edited(struct gate *g)
+{
+    if (!g->blocked)
+        return;
+    keyring_retry(g->keys);
+    g->closed_us = 0;
+    g->all->options.room(g->all->options.ctx);
 }
 
 bool gate_unblock(struct gate *g, int64_t sent_us)

@@ -10,9 +10,19 @@
 #include "worker/gate.h"
 #include "worker/route.h"
 
-#define MAX_TOLD 64 // batches that are told of a block
+#define MAX_TOLD   64     // batches that are told of a block
+#define GATE_SLOTS 256    // in hand
+#define GATE_WANT  128    // asked for at once
+#define LEAD_US    4000   // a call is let through this long before its slot, to be marked sent
+#define HORIZON_US 100000 // slots farther away are left to others
 
 TAILQ_HEAD(pass_list, gate_pass);
+
+struct refusal { // to be told
+    bool due;
+    int64_t until_us, sent_us; // clock_boot_us()
+    enum limit_cause cause;
+};
 
 struct gate {
     struct gates *all;
@@ -24,35 +34,42 @@ struct gate {
     int64_t credit;   // how far it is behind its weight
     struct pass_list waiting;
     unsigned n_waiting;
-    bool unlimited;                 // no limit was set when last asked
-    int64_t asked_us;               // when that was; 0: never
-    bool under_way;                 // a request to the limiter
-    unsigned failures;              // of such, one after the other
-    int64_t slots[LIMIT_MAX_SLOTS]; // of clock_boot_us(), rising, from `first`
+    bool unlimited;    // no limit was set when last asked
+    int64_t asked_us;  // when that was; 0: never
+    int64_t edited_us; // when somebody had set or cleared the limits, by then; server's time
+    struct gate_slot slots[GATE_SLOTS]; // rising, from `first`
     unsigned first, n_slots;
-    unsigned last_n;       // slots of the last grant
-    int64_t ask_us;        // there are no more before, clock_boot_us()
-    int64_t closed_us;     // nothing goes through before; 0: open
-    bool far;              // closed because the next slot is far away
-    bool blocked, probing; // blocked: one probe at a time
-    char blocked_by[32];   // an error code
-    bool presumed;         // blocked only because of what another gate of the project found
-    int64_t blocked_us;    // since when, clock_boot_us()
+    int64_t grant_from_us, grant_to_us; // first and last slot of the last grant, server's time
+    unsigned last_n;                    // slots of the last grant
+    int64_t ask_us;                     // there are no more before, clock_boot_us()
+    int64_t closed_us;                  // nothing goes through before; 0: open
+    bool far;                           // closed because the next slot is far away
+    bool blocked, probing;              // blocked: one probe at a time
+    char blocked_by[32];                // an error code
+    bool presumed;      // blocked only because of what another gate of the project found
+    int64_t blocked_us; // since when, clock_boot_us()
     ev_timer timer;
+    ev_timer flight; // until calls in flight are to be told of again
     bool told_differs;
-    bool counts_flight;          // calls in flight are limited, too
-    unsigned told_held;          // that we hold, as the limiter knows
-    unsigned held;               // calls that were let through and are not over
-    struct limit_units extra;    // taken beyond what was reckoned, not told yet
-    struct limit_units takes;    // of one call, as last seen
-    int64_t went_well_us;        // when the last such call was sent; told with the next request
-    struct limit_done_calls did; // not told yet
-    int64_t offset_us;           // server's time less clock_boot_us()
-    char reason[64];             // what limits now
-    char last_reason[64];        // what limited when anything last did: dimensions come and go
-    int64_t limited_us;          // when that was, clock_boot_us(); 0: never
-    int64_t until_us;            // until when it did, at least
-    char said[64];               // of that, to other hosts
+    bool counts_flight;   // calls in flight are limited, too
+    unsigned told_held;   // that we hold, as the limiter knows
+    unsigned held;        // calls that were let through and are not over
+    int64_t offset_us;    // server's time less clock_boot_us()
+    char reason[64];      // what limits now
+    char last_reason[64]; // what limited when anything last did: dimensions come and go
+    int64_t limited_us;   // when that was, clock_boot_us(); 0: never
+    int64_t until_us;     // until when it did, at least
+    char said[64];        // of that, to other hosts
+    // What the limiter is told: what it did not confirm is told again.
+    bool under_way;                       // a request
+    unsigned failures;                    // of such, one after the other
+    bool mute;                            // it did not answer, and is told nothing more
+    struct limit_units asking[GATE_WANT]; // what that request asks slots for
+    struct limit_news news, telling;      // to be told; told and not confirmed: number 0: none
+    int64_t last_number;
+    struct refusal refusal, refusing;
+    struct buf learnt; // what the provider said it allows
+    bool learnt_due;
 };
 
 struct route {
@@ -70,13 +87,45 @@ struct gates {
     struct redis *redis;
     struct gates_options options;
     SLIST_HEAD(, route) list;
+    char teller[20];         // whose news these are
+    void (*idle)(void *ctx); // to be told when all is told; may be NULL
+    void *idle_ctx;
 };
 
 // What limits the group, or did a moment ago; "": nothing.
 const char *gate_limited_by(const struct gate *g);
 struct gate *gate_new(struct route *r, struct keyring *keys); // NULL: no memory
 void gate_free(struct gate *g);
-// Nothing goes through for so long; slots in hand are dropped.
+// Goes on with whoever waits, or with what is to be told, after so long.
+void gate_again(struct gate *g, int64_t us);
+// Closed for so long. `jitter`: others are, too, and would all come back at once.
+void gate_close_for(struct gate *g, int64_t us, bool jitter);
+// The next slot is far away: others may want the calls in flight that would wait for it, and
+// other projects the calls. It is asked again now and then, for limits may be raised meanwhile.
+void gate_close_far(struct gate *g, int64_t us);
+int64_t gate_far_again(void); // until what is far away is asked for again: each at its own time
+
+// gate_slots.c: slots in hand.
+void gate_keep_slots(struct gate *g, const struct limit_grant *grant, int64_t now);
+void gate_miss_slots(struct gate *g, int64_t now); // those whose time is over
+void gate_drop_slots(struct gate *g);              // all
+struct gate_slot gate_take_slot(struct gate *g);
+void gate_unused_slot(struct gate *g, const struct gate_slot *s);
+// What a call takes beyond what was reckoned, or its slot was granted for.
+void gate_add_extra(struct gate *g, const struct limit_units *took,
+                    const struct limit_units *less);
+
+// gate_ask.c: talking to the limiter.
+void gate_ask(struct gate *g, unsigned want);
+// Something to tell, beside what is asked: its share of calls in flight that is given back,
+// what calls came to, slots that were not used.
+bool gate_has_news(const struct gate *g);
+void gate_tell(struct gate *g); // refusals that the limiter did not hear of
+void gate_on_flight(struct ev_loop *loop, ev_timer *w, int revents);
+
+// Somebody set or cleared the limits: whether what blocks it is mended is tried at once.
+void gate_edited(struct gate *g);
+// Nothing goes through for so long; slots in hand are given back.
 void gate_shut(struct gate *g, double seconds);
 void route_free(struct route *r);
 // `to` could send, and nobody waits there: takes over a call that would go out later elsewhere.

@@ -44,6 +44,12 @@ bool keyring_out(const struct keyring *k)
     return true;
 }
 
+void keyring_retry(struct keyring *k)
+{
+    for (size_t i = 0; i < k->project->n_keys; i++)
+        k->keys[i].again_us = 0;
+}
+
 // How willingly a key is taken: one that may be good again, a good one, the others.
 static int rank(const struct key *k, int64_t now_us)
 {

@@ -14,6 +14,7 @@ struct keyring *keyring_new(const struct project *p);
 void keyring_free(struct keyring *k); // NULL is fine
 const struct project *keyring_project(const struct keyring *k);
 bool keyring_out(const struct keyring *k); // none of its keys is good
+void keyring_retry(struct keyring *k);     // bad ones may have been mended: tried again at once
 
 // A key for one call, by its number; they take turns. keyring_tell() must follow.
 size_t keyring_take(struct keyring *k);

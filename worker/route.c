@@ -133,7 +133,7 @@ struct gate *route_choose(struct route *r)
 // When the next call that comes could go out.
 static int64_t next_us(const struct gate *g, int64_t now)
 {
-    int64_t next = g->n_slots > 0 ? g->slots[g->first] : g->unlimited ? now : g->ask_us;
+    int64_t next = g->n_slots > 0 ? g->slots[g->first].us : g->unlimited ? now : g->ask_us;
     if (g->asked_us == 0)
         next = INT64_MAX;
     if (next < g->closed_us)

@@ -29,8 +29,8 @@ static void fill_table(struct settings *s, struct opt *table, size_t room)
         {"concurrency", 0, OPT_UINT, &s->concurrency, "N", "8", NULL, "calls in flight", 1,
          10000},
         {"limit", 0, OPT_STR, &s->limit, "SPEC", NULL, NULL,
-         "farm-wide limit of each model, set where none is: req=100/1s, rpm=600, or a tier "
-         "of the catalogue",
+         "farm-wide limit of each model, set where none is and nobody cleared it: req=100/1s, "
+         "rpm=600, or a tier of the catalogue",
          0, 0},
         {"project", 0, OPT_STR, &s->project, "NAME", "default", NULL,
          "whose limits these are: workers with keys of one project share a name", 0, 0},

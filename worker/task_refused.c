@@ -253,7 +253,7 @@ void task_no_image(struct task *t, const struct provider_result *r)
         return;
     }
     if (r->code == CODE_OVERLOADED)
-        gate_refused(t->pass.gate, 0, t->sent_us, LIMIT_BY_CAPACITY);
+        gate_refused(t->pass.gate, r->delay_floor, t->sent_us, LIMIT_BY_CAPACITY);
     if (t->ticket.attempts < UINT8_MAX)
         t->ticket.attempts++;
     if (may_retry(t, r))

@@ -22,8 +22,12 @@ static void end_at_gate(struct task *t, const struct provider_result *r, int64_t
                              .refused = r->code == CODE_RATE_LIMITED ||
                                         r->code == CODE_QUOTA_EXHAUSTED,
                              .took = {r->n_images, r->input_tokens, cost}};
+    if (!r->has_usage) { // as reckoned, for all we know
+        o.took.images = t->pass.takes.images;
+        o.took.tokens = t->pass.takes.tokens;
+    }
     if (r->unknown)
-        o.took = t->pass.takes; // as reckoned, for all we know
+        o.took = t->pass.takes;
     gate_end(&t->pass, r->sent ? &o : NULL);
 }
 

@@ -47,7 +47,8 @@ static void limit_differs(void *ctx, struct span group, struct span spec)
 {
     (void)ctx;
     log_warn("another limit is in force than the project asks for", "group=%.*s limit=%.*s",
-             (int)group.len, group.ptr, (int)spec.len, spec.ptr);
+             (int)group.len, group.ptr, spec.len ? (int)spec.len : 4,
+             spec.len ? spec.ptr : "none");
 }
 
 // --- Tasks ----------------------------------------------------------------------------------
@@ -347,7 +348,7 @@ const char *worker_refused(const struct worker *w)
     return w->refused ? redis_why(w->redis) : NULL;
 }
 
-static void purse_idle(void *ctx)
+static void part_idle(void *ctx)
 {
     worker_leave_if_empty(ctx);
 }
@@ -357,7 +358,7 @@ void worker_leave_if_empty(struct worker *w)
     if (!w->host.draining || w->leaving || tasks_count(&w->tasks) > 0 || w->claiming ||
         !batcher_empty(w->batcher))
         return;
-    if (!purse_settled(w->purse, purse_idle, w))
+    if (!gates_settled(w->gates, part_idle, w) || !purse_settled(w->purse, part_idle, w))
         return;
     w->leaving = true;
     lease_leave(w->lease, left, w);

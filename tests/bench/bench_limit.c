@@ -33,11 +33,14 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *g)
 
 static void ask(struct bench *b)
 {
+    static struct limit_units takes[LIMIT_MAX_SLOTS];
+    for (unsigned i = 0; i < b->each && i < LIMIT_MAX_SLOTS; i++)
+        takes[i] = (struct limit_units){.images = 1, .tokens = 20, .micro = 39000};
     struct limit_request l = {.group = GROUP,
                               .want = b->each,
                               .horizon_us = 60000000,
                               .spec = SPEC,
-                              .each = {.images = 1, .tokens = 20, .micro = 39000},
+                              .takes = takes,
                               .inc = SPAN("bench:1:1"),
                               .held_us = 30000000};
     bench_stop(limit_ask(session_redis(b->session), 5., &l, on_grant, b), "limit");

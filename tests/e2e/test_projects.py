@@ -8,7 +8,7 @@ import farm
 from farm import Farm
 from test_limits import came, most_in, used
 
-FULL = 0.3  # of a limit: is it kept in use; how full is measured by tests/bench/run limiter
+FULL = 0.05  # of a limit: is it kept in use; how full is measured by tests/bench/run limiter
 MODEL = "gemini-3.1-flash-image"
 KEYS = {"ART_KEY": "key-of-art-1", "ART_KEY_2": "key-of-art-2", "SPARE_KEY": "key-of-spare",
         "BAD_KEY": "key-of-nobody", "BAD_KEY_2": "key-of-nobody-else"}

@@ -49,6 +49,7 @@ static const struct violation none_at_all[] = {
 const struct fault fault_table[] = {
     QUOTA("429", by_minute, 1.2, ),
     QUOTA("rate_minute", by_minute, 1.2, ),
+    QUOTA("429_wait", by_minute, 3, ),
     QUOTA("429_day", by_day, 21.4, ),
     QUOTA("429_zero", none_at_all, 36.7, ),
     QUOTA("429_array", by_minute, 1.2, .array = true),
@@ -71,6 +72,8 @@ const struct fault fault_table[] = {
     {.name = "502", .kind = FAULT_PAGE, .status = 502},
     ERROR("503", 503, "UNAVAILABLE",
           .message = "The model is overloaded. Please try again later."),
+    ERROR("503_wait", 503, "UNAVAILABLE",
+          .message = "The model is overloaded. Please try again later.", .retry = 3),
     ERROR("503_demand", 503, "UNAVAILABLE",
           .message = "This model is currently experiencing high demand. Spikes in demand are "
                      "usually temporary. Please try again later."),

@@ -9,8 +9,8 @@ import unittest
 from harness import (BIN, BROKEN, IMAGE_ONLY, MODEL, Emulator, good, jpeg_size, main,
                      open_socket, png_size, raw_request, read_all, wait_for)
 
-QUOTA = {"429": "PerMinute", "rate_minute": "PerMinute", "429_day": "PerDay",
-         "429_zero": "PerDay", "429_array": "PerMinute"}
+QUOTA = {"429": "PerMinute", "rate_minute": "PerMinute", "429_wait": "PerMinute",
+         "429_day": "PerDay", "429_zero": "PerDay", "429_array": "PerMinute"}
 ERRORS = {  # name: (HTTP status, status, words of the message)
     "429_bare": (429, "RESOURCE_EXHAUSTED", "e.g. check quota"),
     "429_credits": (429, "RESOURCE_EXHAUSTED", "credits are depleted"),
@@ -19,6 +19,7 @@ ERRORS = {  # name: (HTTP status, status, words of the message)
     "429_capacity": (429, "RESOURCE_EXHAUSTED", "capacity"),
     "500": (500, "INTERNAL", "An internal error has occurred"),
     "503": (503, "UNAVAILABLE", "The model is overloaded"),
+    "503_wait": (503, "UNAVAILABLE", "The model is overloaded"),
     "503_demand": (503, "UNAVAILABLE", "high demand"),
     "504": (504, "DEADLINE_EXCEEDED", "Deadline expired"),
     "499": (499, "CANCELLED", "cancelled"),

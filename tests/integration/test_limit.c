@@ -16,6 +16,8 @@ struct grant {
     char spec[256], reason[64], learned[256];
     int64_t learned_us;
     struct limit_done_calls today;
+    int64_t day_ends_us, edited_us;
+    char asks[256];
     size_t n;
     int64_t at[LIMIT_MAX_SLOTS]; // in the server's time
 };
@@ -34,9 +36,22 @@ static void granted(void *ctx, enum err e, const struct limit_grant *g)
     snprintf(to->learned, sizeof to->learned, "%.*s", (int)g->learned.len, g->learned.ptr);
     to->learned_us = g->learned_us;
     to->today = g->today;
+    to->day_ends_us = g->day_ends_us;
+    to->edited_us = g->edited_us;
+    snprintf(to->asks, sizeof to->asks, "%.*s", (int)g->asks.len, g->asks.ptr);
     to->n = g->n;
     for (size_t i = 0; i < g->n; i++)
         to->at[i] = g->server_us + g->slots_us[i];
+}
+
+// What each of the calls takes.
+static struct limit_units takes[LIMIT_MAX_SLOTS];
+
+static const struct limit_units *each(struct limit_units u)
+{
+    for (size_t i = 0; i < LIMIT_MAX_SLOTS; i++)
+        takes[i] = u;
+    return takes;
 }
 
 static enum err ask(struct link *l, const struct limit_request *r, struct grant *g)
@@ -203,6 +218,22 @@ static void strict_is_one_less(void **state)
     assert_at_most(g.at, g.n, 10, 1000000);
 }
 
+static void each_call_counts_as_what_it_takes(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    set(f, "tpm=60000"); // 1,000 tokens a second, so to say
+    for (int i = 0; i < 9; i++)
+        takes[i].tokens = i < 3 ? 100 : i % 2 ? 5000 : 0;
+    struct limit_request r = {
+        .group = GROUP, .want = 9, .horizon_us = 100000000, .takes = takes};
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 9);
+    for (size_t i = 1; i < g.n; i++)
+        assert_in_range(g.at[i] - g.at[i - 1] + 2, takes[i - 1].tokens * 1000,
+                        takes[i - 1].tokens * 1001 + 4);
+}
+
 // What a call takes moves each dimension on by so much; what it took beyond that, later.
 static void tokens_and_dollars_count(void **state)
 {
@@ -212,11 +243,11 @@ static void tokens_and_dollars_count(void **state)
     struct limit_request r = {.group = GROUP,
                               .want = 20,
                               .horizon_us = 3000000,
-                              .each = {.images = 1, .tokens = 500, .micro = 1000}};
+                              .takes = each((struct limit_units){1, 500, 1000})};
     ask_ok(f, &r, &g);
     assert_int_equal(g.n, 6); // tokens bind: two a second
     assert_string_equal(g.reason, "tpm");
-    r.each = (struct limit_units){.images = 1, .tokens = 1, .micro = 20000};
+    each((struct limit_units){1, 1, 20000});
     set(f, "tpm=60000,usd10m=6");
     ask_ok(f, &r, &g);
     assert_int_equal(g.n, 2); // dollars bind: one in two seconds
@@ -224,12 +255,13 @@ static void tokens_and_dollars_count(void **state)
     set(f, "tpm=60000,usd10m=6");
     r.want = 1;
     ask_ok(f, &r, &g);
-    r.extra.tokens = 10000; // it thought: ten seconds more
+    r.news =
+        (struct limit_news){.number = 1, .extra.tokens = 10000}; // it thought: ten seconds more
     ask_ok(f, &r, &g);
     assert_int_equal(g.n, 0);
     assert_string_equal(g.reason, "tpm");
     assert_in_range(g.wait_us, 9900000, 10100000);
-    r.extra.tokens = -9000;
+    r.news.extra.tokens = -9000;
     ask_ok(f, &r, &g);
     assert_int_equal(g.n, 1);
 }
@@ -281,6 +313,22 @@ static void calls_in_flight_are_shared(void **state)
     a.want = 20;
     ask_ok(f, &a, &g);
     assert_int_equal(g.n, 7);
+}
+
+static struct grant learn(struct farm *f, const char *spec)
+{
+    struct grant g = {0};
+    assert_int_equal(limit_learn(f->link->redis, 5, GROUP, span_of(spec), granted, &g), OK);
+    wait_for(f->loop, &g.done, "what the provider allows");
+    assert_int_equal(g.err, OK);
+    return g;
+}
+
+static struct grant two_slots(struct farm *f)
+{
+    struct grant g;
+    ask_ok(f, &(struct limit_request){.group = GROUP, .want = 2, .horizon_us = 600000000}, &g);
+    return g;
 }
 
 // --- Refusals ---
@@ -381,9 +429,10 @@ static void sustained_refusals_open_the_circuit(void **state)
     ask_ok(f, &r, &g);
     int64_t sent = g.server_us;
     refuse_often(f, 3, sent);
-    r.went_well_us = sent; // between them some went well
+    r.news =
+        (struct limit_news){.number = 1, .went_well_us = sent}; // between them some went well
     ask_ok(f, &r, &g);
-    r.went_well_us = 0;
+    r.news.number = 0;
     refuse_often(f, 3, sent);
     ask_ok(f, &r, &g);
     assert_string_equal(g.reason, ""); // three are not enough
@@ -399,10 +448,43 @@ static void sustained_refusals_open_the_circuit(void **state)
     assert_int_equal(g.n, 1); // a probe
     ask_ok(f, &r, &g);
     assert_int_equal(g.n, 0); // and no other for a second
-    r.went_well_us = g.server_us + 1000000000;
+    r.news = (struct limit_news){.number = 1, .went_well_us = g.server_us + 1000000000};
     redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l cd 1");
     ask_ok(f, &r, &g);
     assert_string_equal(g.reason, ""); // closed again: no slots are needed
+}
+
+// What the provider said bounds the rate, and the first refusal of a burst lowers that.
+static void learned_limits_are_cut_too(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP, .want = 2, .horizon_us = 100000000};
+    ask_ok(f, &r, &g);
+    refuse(f, 0, g.server_us, true); // nothing that could be cut
+    assert_near(rate(f), 1);
+    learn(f, "rpm=61/60000000");
+    ask_ok(f, &r, &g);
+    refuse(f, 0, g.server_us + 1000, true);
+    assert_near(rate(f), 0.7);
+    g = two_slots(f);
+    assert_in_range(g.at[1] - g.at[0], 1000166 / 7 * 10, 1000167 / 7 * 10 + 10);
+}
+
+// Without a limit, too, workers that only ask whether there is one are told.
+static void an_open_circuit_is_told_to_all(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP};
+    ask_ok(f, &r, &g);
+    refuse_often(f, 4, g.server_us);
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "probing");
+    redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l cd 1"); // the pause is over
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "probing");
+    assert_int_equal(g.wait_us, 0);
 }
 
 static void the_first_spec_stays(void **state)
@@ -421,9 +503,55 @@ static void the_first_spec_stays(void **state)
     r.spec = (struct span){0};
     ask_ok(f, &r, &g);
     assert_string_equal(g.spec, "");
+}
+
+// Cleared is cleared: what workers want waits until a person sets it.
+static void what_was_cleared_is_not_set_again_by_a_worker(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP, .spec = SPAN("req=5/1000000"), .want = 1};
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.edited_us, 0); // a worker's
+    assert_string_equal(g.asks, "");
     g = put(f, GROUP, SPAN(""));
     assert_string_equal(g.spec, "");
-    assert_int_equal(redis_server_number(f->server, "DBSIZE"), 0);
+    int64_t edited_us = g.edited_us;
+    assert_int_equal(edited_us, g.server_us);
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.spec, "");
+    assert_string_equal(g.asks, "req=5/1000000");
+    assert_int_equal(g.edited_us, edited_us);
+    g = put(f, GROUP, SPAN("req=7/1000000"));
+    assert_true(g.edited_us > edited_us);
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.spec, "req=7/1000000");
+    assert_string_equal(g.asks, "req=5/1000000");
+    g = put(f, GROUP, SPAN("req=5/1000000"));
+    assert_string_equal(g.asks, "");
+}
+
+static void what_went_out_today_outlives_a_clearing(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    set(f, "rpd=3");
+    struct limit_request r = {.group = GROUP, .want = 5, .horizon_us = 1000000};
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 3);
+    put(f, GROUP, SPAN(""));
+    ask_ok(f, &r, &g);
+    assert_string_equal(g.reason, "");
+    set(f, "rpd=4");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 1);
+    put(f, GROUP, SPAN(""));
+    r.news = (struct limit_news){.number = 1, .did.calls = 9}; // without a limit
+    ask_ok(f, &r, &g);
+    r.news.number = 0;
+    set(f, "rpd=10");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.n, 1);
 }
 
 static void a_new_spec_replaces_all_of_the_old(void **state)
@@ -437,6 +565,17 @@ static void a_new_spec_replaces_all_of_the_old(void **state)
     assert_int_equal(g.n, 3);
 }
 
+// A run of slots that no call used, of calls that take `last` each.
+static struct limit_news unused(const struct grant *g, size_t from, size_t to)
+{
+    static int64_t number;
+    return (struct limit_news){.number = ++number,
+                               .back = {.n = (int64_t)(to - from + 1),
+                                        .day_ends_us = g->day_ends_us,
+                                        .from_us = g->at[from],
+                                        .to_us = g->at[to]}};
+}
+
 static void slots_can_be_handed_back(void **state)
 {
     struct farm *f = *state;
@@ -445,12 +584,30 @@ static void slots_can_be_handed_back(void **state)
     struct limit_request r = {.group = GROUP, .want = 10, .horizon_us = 10000000};
     ask_ok(f, &r, &a);
     assert_int_equal(a.n, 10);
-    struct limit_request back = {
-        .group = GROUP, .back_from_us = a.at[4], .back_to_us = a.at[9]};
+    struct limit_request back = {.group = GROUP, .teller = SPAN("t"), .news = unused(&a, 4, 9)};
     ask_ok(f, &back, &b);
-    ask_ok(f, &back, &b); // sent again
     ask_ok(f, &r, &b);
     assert_int_equal(b.at[0], a.at[4]);
+}
+
+// The answer was lost, and somebody has been granted the slot meanwhile.
+static void what_is_handed_back_twice_counts_once(void **state)
+{
+    struct farm *f = *state;
+    struct grant a, b, c;
+    set(f, "req=10/1s,rpd=100");
+    struct limit_request r = {.group = GROUP, .want = 1, .horizon_us = 10000000};
+    ask_ok(f, &r, &a);
+    ask_ok(f, &r, &a);
+    struct limit_request back = {.group = GROUP, .teller = SPAN("t"), .news = unused(&a, 0, 0)};
+    ask_ok(f, &back, &b);
+    ask_ok(f, &r, &b);
+    assert_int_equal(b.at[0], a.at[0]);
+    ask_ok(f, &back, &c);
+    ask_ok(f, &r, &c);
+    assert_int_equal(c.at[0] - b.at[0], 101000);
+    assert_int_equal(
+        redis_server_number(f->server, "HGET genfarm:{limit:p/m/standard}:l used:rpd"), 3);
 }
 
 // Slots before somebody else's are not handed out twice, however often they are handed back.
@@ -463,11 +620,8 @@ static void slots_before_others_are_forfeit(void **state)
     struct limit_request r = {.group = GROUP, .want = 10, .horizon_us = 30000000};
     ask_ok(f, &r, &a);
     ask_ok(f, &r, &b);
-    struct limit_request back = {.group = GROUP,
-                                 .want = 10,
-                                 .horizon_us = 30000000,
-                                 .back_from_us = a.at[4],
-                                 .back_to_us = a.at[9]};
+    struct limit_request back = {
+        .group = GROUP, .want = 10, .horizon_us = 30000000, .news = unused(&a, 4, 9)};
     ask_ok(f, &back, &c);
     assert_true(c.at[0] > b.at[9]);
     memcpy(all, a.at, 4 * sizeof *all);
@@ -476,33 +630,78 @@ static void slots_before_others_are_forfeit(void **state)
     assert_at_most(all, 24, 11, 1000000);
 }
 
-static void what_is_past_cannot_be_handed_back(void **state)
+// It was not used: that it is over does no harm where nobody was granted a later one.
+static void what_is_past_can_be_handed_back(void **state)
 {
     struct farm *f = *state;
     struct grant a, b;
-    set(f, "req=1/1s");
+    set(f, "req=2/1h");
     struct limit_request r = {.group = GROUP, .want = 1, .horizon_us = 0};
     ask_ok(f, &r, &a);
     assert_int_equal(a.n, 1); // now
-    r.back_from_us = r.back_to_us = a.at[0];
+    ask_ok(f, &r, &b);
+    assert_int_equal(b.n, 0);
+    r.news = unused(&a, 0, 0);
+    ask_ok(f, &r, &b);
+    assert_int_equal(b.n, 1);
+    r.news = unused(&a, 0, 0); // that is no longer the last
     ask_ok(f, &r, &b);
     assert_int_equal(b.n, 0);
 }
 
-static struct grant learn(struct farm *f, const char *spec)
+// What was reckoned, and put right, goes back with the slot, in every dimension.
+static void dimensions_go_back_by_what_was_charged(void **state)
 {
-    struct grant g = {0};
-    assert_int_equal(limit_learn(f->link->redis, 5, GROUP, span_of(spec), granted, &g), OK);
-    wait_for(f->loop, &g.done, "what the provider allows");
-    assert_int_equal(g.err, OK);
-    return g;
+    struct farm *f = *state;
+    struct grant a, b;
+    set(f, "req=100/1s,tpm=60000"); // 1,000 tokens a second
+    struct limit_request r = {.group = GROUP,
+                              .want = 2,
+                              .horizon_us = 100000000,
+                              .takes = each((struct limit_units){1, 10000, 0})};
+    ask_ok(f, &r, &a); // ten seconds each
+    r.want = 1;
+    r.news = unused(&a, 1, 1);
+    r.news.back.last = takes[0];
+    ask_ok(f, &r, &b);
+    assert_in_range(b.at[0], a.at[1] - 2, a.at[1] + 2);
 }
 
-static struct grant two_slots(struct farm *f)
+static void a_day_gets_its_calls_back(void **state)
 {
+    struct farm *f = *state;
+    struct grant a, b;
+    set(f, "rpd=5");
+    struct limit_request r = {.group = GROUP, .want = 9, .horizon_us = 1000000};
+    ask_ok(f, &r, &a);
+    assert_int_equal(a.n, 5);
+    r.news = unused(&a, 0, 2);
+    ask_ok(f, &r, &b);
+    assert_int_equal(b.n, 3);
+    assert_string_equal(b.reason, "rpd");
+    r.news = unused(&a, 0, 2);
+    r.news.back.day_ends_us -= 86400000000; // they were yesterday's
+    ask_ok(f, &r, &b);
+    assert_int_equal(b.n, 0);
+}
+
+// Whatever this host's clock says, within half a day.
+static void the_servers_clock_says_which_day_it_is(void **state)
+{
+    struct farm *f = *state;
     struct grant g;
-    ask_ok(f, &(struct limit_request){.group = GROUP, .want = 2, .horizon_us = 600000000}, &g);
-    return g;
+    set(f, "rpd=3");
+    struct limit_request r = {.group = GROUP};
+    ask_ok(f, &r, &g);
+    int64_t end = limit_day_end(g.server_us);
+    for (int64_t hours = -11; hours <= 11; hours++) {
+        r.now_us = g.server_us + hours * 3600000000;
+        ask_ok(f, &r, &g);
+        assert_int_equal(g.day_ends_us, end);
+    }
+    r.now_us = g.server_us - 40 * 86400000000; // far off: some day that lasts
+    ask_ok(f, &r, &g);
+    assert_in_range(g.day_ends_us, g.server_us, g.server_us + 90000000000);
 }
 
 // A minute and the slack, over one call less: with N + 1 in a window the provider would refuse.
@@ -557,8 +756,7 @@ static void what_calls_came_to_is_summed_up(void **state)
 {
     struct farm *f = *state;
     struct grant g;
-    struct limit_request r = {.group = GROUP,
-                              .did = {.calls = 3, .refused = 1, .micro = 78000}};
+    struct limit_request r = {.group = GROUP, .news = {.number = 1, .did = {3, 1, 78000}}};
     ask_ok(f, &r, &g);
     ask_ok(f, &r, &g);
     assert_int_equal(g.today.calls, 6);
@@ -568,6 +766,120 @@ static void what_calls_came_to_is_summed_up(void **state)
     redis_server_do(f->server, "HSET genfarm:{limit:p/m/standard}:l day:ends 1"); // yesterday
     ask_ok(f, &r, &g);
     assert_int_equal(g.today.calls, 3);
+}
+
+static void news_are_heeded_once(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {
+        .group = GROUP, .teller = SPAN("one"), .news = {.number = 7, .did = {.calls = 3}}};
+    ask_ok(f, &r, &g);
+    ask_ok(f, &r, &g); // the answer was lost
+    assert_int_equal(g.today.calls, 3);
+    r.teller = SPAN("another");
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.today.calls, 6);
+    r.news.number = 8;
+    ask_ok(f, &r, &g);
+    assert_int_equal(g.today.calls, 9);
+}
+
+// Whoever can write there: the worst that happens is that limits are to be set again.
+static void whatever_is_in_the_hash(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    static const char *const damages[] = {
+        "rate nan",
+        "rate 0",
+        "rate -1",
+        "rate inf",
+        "ceiling nan rate 0.5",
+        "tat:req nan",
+        "tat:req inf",
+        "tat:req 1e300",
+        "tat:req -1e300",
+        "cd nan",
+        "cd 1e300",
+        "last nan",
+        "used:rpd nan ends:rpd nan",
+        "used:rpd x ends:rpd 9e15x",
+        "n:x nan e:x 1e15",
+        "n:x many e:x 9e15",
+        "q:req nan qe:req 9e15",
+        "q:req 0/0 qe:req 9e15",
+        "q:x 9999999999999999999999999999999/99999999999999999999999999999 qe:x 9e15",
+        "q:rpd 1/day qe:rpd nan",
+        "day:calls nan day:ends 9e15",
+        "day:micro -1e99 day:ends 9e15",
+        "streak nan streak_at nan probe 1",
+        "s:t nan",
+        "s:t 9e15",
+        "edited nan",
+        "asks_at nan",
+        "spec req=1/0",
+        "spec x",
+        "spec req=1/x,tpm=/,=",
+        "spec rpd=0/day,inflight=0/0",
+        "spec req=99999999999999999999999999999999999999999999999/nan"};
+    set(f, "req=1000/1s,rpd=100000,inflight=50");
+    redisReply *clean = redis_server_ask(f->server, "DUMP genfarm:{limit:p/m/standard}:l");
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        struct limit_request r = {.group = GROUP,
+                                  .want = 5,
+                                  .horizon_us = 1000000,
+                                  .inc = SPAN("w"),
+                                  .held_us = 1000000,
+                                  .teller = SPAN("t"),
+                                  .news = {.number = 5, .did.calls = 1, .extra.tokens = 4}};
+        char command[300];
+        snprintf(command, sizeof command, "HSET genfarm:{limit:p/m/standard}:l %s", damages[i]);
+        redis_server_do(f->server, "DEL genfarm:{limit:p/m/standard}:l");
+        freeReplyObject(redis_server_ask(
+            f->server, "RESTORE genfarm:{limit:p/m/standard}:l 0 %b", clean->str, clean->len));
+        redis_server_do(f->server, command);
+        if (ask(f->link, &r, &g) != OK)
+            fail_msg("%s: %s", damages[i], err_text(g.err));
+        refuse(f, 0, g.server_us, true);
+        set(f, "req=1000/1s");
+        put(f, GROUP, SPAN(""));
+    }
+    freeReplyObject(clean);
+}
+
+static void masses_in_the_hash(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    static const char *const masses[] = {
+        "for i = 1, 50000 do redis.call('HSET', KEYS[1], 'n:' .. i, 1) end",
+        "for i = 1, 8000 do redis.call('HSET', KEYS[1], 'n:' .. i, 1) end",
+        "for i = 1, 8000 do redis.call('HSET', KEYS[1], 's:' .. i, 1) end",
+        "for i = 1, 50000 do redis.call('HSET', KEYS[1], 'q:' .. i, '1/day', 'qe:' .. i, 9e15) "
+        "end",
+        "for i = 1, 4000 do redis.call('HSET', KEYS[1], 'q:x' .. i, '9/60', 'qe:x' .. i, 9e15) "
+        "end",
+        "local s = {} for i = 1, 50000 do s[i] = 'n' .. i .. '=1/1' end "
+        "redis.call('HSET', KEYS[1], 'spec', table.concat(s, ','))",
+        "redis.call('HSET', KEYS[1], 'spec', string.rep('a=1/60000000,', 300))"};
+    for (size_t i = 0; i < sizeof masses / sizeof *masses; i++) {
+        struct limit_request r = {.group = GROUP,
+                                  .want = 1,
+                                  .horizon_us = 100000,
+                                  .inc = SPAN("w"),
+                                  .held_us = 1000000,
+                                  .spec = SPAN("inflight=50/0"),
+                                  .teller = SPAN("t"),
+                                  .news = {.number = 5, .did.calls = 1}};
+        set(f, "req=1000/1s,inflight=50");
+        freeReplyObject(
+            redis_server_ask(f->server, "EVAL %s 1 genfarm:{limit:p/m/standard}:l", masses[i]));
+        for (int turn = 0; turn < 3; turn++)
+            if (ask(f->link, &r, &g) != OK)
+                fail_msg("%s: %s", masses[i], err_text(g.err));
+        put(f, GROUP, SPAN(""));
+    }
 }
 
 static void what_cannot_be_is_refused(void **state)
@@ -602,6 +914,7 @@ int main(void)
         T(several_connections_share),
         T(every_dimension_holds),
         T(strict_is_one_less),
+        T(each_call_counts_as_what_it_takes),
         T(tokens_and_dollars_count),
         T(a_day_has_so_many),
         T(calls_in_flight_are_shared),
@@ -609,15 +922,26 @@ int main(void)
         T(what_was_spent_is_named),
         T(the_first_of_a_burst_cuts_the_rate),
         T(sustained_refusals_open_the_circuit),
+        T(learned_limits_are_cut_too),
+        T(an_open_circuit_is_told_to_all),
         T(the_first_spec_stays),
+        T(what_was_cleared_is_not_set_again_by_a_worker),
+        T(what_went_out_today_outlives_a_clearing),
         T(a_new_spec_replaces_all_of_the_old),
         T(slots_can_be_handed_back),
         T(slots_before_others_are_forfeit),
-        T(what_is_past_cannot_be_handed_back),
+        T(what_is_handed_back_twice_counts_once),
+        T(what_is_past_can_be_handed_back),
+        T(dimensions_go_back_by_what_was_charged),
+        T(a_day_gets_its_calls_back),
+        T(the_servers_clock_says_which_day_it_is),
         T(what_the_provider_allows_bounds_what_was_set),
         T(what_the_provider_allows_is_a_limit_where_none_is),
         T(a_day_that_is_used_up_closes_the_group),
         T(what_calls_came_to_is_summed_up),
+        T(news_are_heeded_once),
+        T(whatever_is_in_the_hash),
+        T(masses_in_the_hash),
         T(what_cannot_be_is_refused),
         T(a_full_server_grants_nothing),
     };
