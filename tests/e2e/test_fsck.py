@@ -10,7 +10,7 @@ import farm
 from farm import Farm
 
 sys.path.insert(0, farm.os.path.join(farm.os.path.dirname(__file__), "..", "torturing"))
-from link import Net  # noqa: E402
+from net import Net  # noqa: E402
 
 PREFIX = "local P, call = 'genfarm:{default}:', redis.call\n"
 LIST = "local list = call('SMEMBERS', P .. 'ls:b')[1]\n"

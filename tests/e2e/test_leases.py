@@ -10,7 +10,7 @@ import secure
 from farm import Farm
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "torturing"))
-from link import Net  # noqa: E402
+from net import Net  # noqa: E402
 
 
 def follow(f, batch):
