@@ -14,7 +14,8 @@ import damages
 from child import broken_words
 from entries import Entries, costs
 from ledger import Ledger, is_made
-from specs import QUEUES
+from plan import PROJECTS
+from specs import QUEUES, USERS
 
 
 class Audit:
@@ -47,6 +48,8 @@ class Audit:
             self.hold("%s %s" % (p.jobs, p.prompt), audit_money.check_prompt, p, self.ledger,
                       self.entries)
         self.hold("limits and quotas", self.limits_and_quotas)
+        self.hold("accounts", audit_rules.check_accounts, self.farm,
+                  ["user:" + u for u in USERS] + ["project:" + p for p in PROJECTS])
         self.hold("fsck in the storm", self.fscks)
         self.hold("dead letters", audit_dead.check, self.letters, self.storm.producers, self.poison)
         self.hold("requests", self.all_requests)

@@ -1,4 +1,5 @@
-"""Limits and quotas that were in force for a while: never passed meanwhile, by the provider's log."""
+"""Limits and quotas that were in force for a while: by the provider's log, never passed meanwhile."""
+import json
 import re
 
 from ledger import came, limited
@@ -50,6 +51,15 @@ def check_quota(rule, lines, ledger):
     used = len(told) if unit == "calls" else sum(map(ledger.micro, told)) / 1e6
     assert used <= rule.allowance + 1e-6, "%s %s, of %s that were left; %s" % (
         used, unit, rule.allowance, rule.spec)
+
+
+def check_accounts(farm, names):
+    """In the end nothing is reserved any more: calls have told what they took, or were lost."""
+    out = farm.genfarm("quota", *names, "--json").stdout
+    for account in map(json.loads, out.splitlines()):
+        for period in ("day", "month"):
+            left = {k: v for k, v in account[period]["reserved"].items() if v}
+            assert not left, "%s: reserved for ever: %s" % (account["account"], left)
 
 
 def check(rules, ledger, users, stood_still):

@@ -1,5 +1,5 @@
-"""Bills: what `genfarm usage` sums up by model is what the batches say, their events, and the ledger,
-call by call."""
+"""Bills: what `genfarm usage` sums up by model is what the batches say, their events, and the
+ledger, call by call."""
 import json
 
 
@@ -17,7 +17,8 @@ def add(sums, events, status, entries):
 def check(farm, queue, sums):
     out = farm.genfarm("usage", "--queue", queue, "--json", "--by", "model").stdout
     rows = [json.loads(line) for line in out.splitlines()]
-    told = {k: sum(r[k] for r in rows) for k in ("calls", "unknown", "completed", "failed", "images")}
+    names = ("calls", "unknown", "completed", "failed", "images")
+    told = {k: sum(r[k] for r in rows) for k in names}
     told["cost"] = sum(round(r["cost_usd"] * 1e6) for r in rows)
     is_so = {k: sums[k] for k in told}
     assert told == is_so, "told %s, is %s" % (told, is_so)

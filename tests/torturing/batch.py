@@ -127,7 +127,7 @@ class Batch:
 
     def ended(self, child, refused=()):
         """The exit status of a client, if it has ended; none of them may end in any other way.
-        `refused`: 4 for those that a quota or a full queue may refuse, 2 where the batch was closed."""
+        `refused`: 4 for those that a quota or a full queue may refuse, 2 if the batch was closed."""
         code = child.poll()
         assert code in (None, 0, 1, 3, *refused) or code < 0, "%s: exit %d" % (child.name, code)
         if code == 1 or code in refused:

@@ -1,7 +1,8 @@
 """What is done to a queue that fsck --repair puts right: indexes and counts, never a job."""
 from specs import QUEUES
 
-FIRST_RING = "local k = redis.call('KEYS', ARGV[1]) if k[1] then redis.call('DEL', k[1]) end return 1"
+FIRST_RING = ("local k = redis.call('KEYS', ARGV[1]) "
+              "if k[1] then redis.call('DEL', k[1]) end return 1")
 MORE_READY = ("local f = redis.call('HKEYS', KEYS[1]) "
               "if f[1] then redis.call('HINCRBY', KEYS[1], f[1], 5) end return 1")
 

@@ -41,7 +41,7 @@ class Plan:
         self.actions.sort(key=lambda a: a[0])
 
     def damage(self, own):
-        """In some plans: the indexes of queues are damaged now and then, and fsck must mend them."""
+        """In some plans the indexes of queues are damaged now and then, and fsck must mend them."""
         self.damages = own.random() < 0.3
         for _ in range(max(1, round(3 * self.seconds / 60)) if self.damages else 0):
             at = round(own.uniform(0.2, 0.9) * self.seconds, 2)

@@ -35,7 +35,7 @@ def remote(random, spec, endless):
 
 
 def shared(random, spec, _):
-    """One user's and model's: whose batch makes a call is not to be told from the provider's log."""
+    """One user's and model's, for the provider's log does not tell whose batch makes a call."""
     spec.update(dedupe=random.choice(("1d", "1d", "5s")), user=USERS[-1], budget=None,
                 model=MODELS[QUEUES.index(spec["queue"])])
 
