@@ -9,6 +9,7 @@
 #define MAX_KEY   1024
 #define MAX_IMAGE 64
 #define TEMP_LIFE "3600" // seconds
+#define TRIM_JOBS 100    // whose images go in one call
 
 void blob_name(struct buf *out, struct span batch, uint32_t index)
 {
@@ -25,14 +26,6 @@ static struct args *key_args(struct queue *q, struct buf *key, const char *comma
     args_str(a, command);
     args_add(a, buf_span(key));
     return a;
-}
-
-static void read_number(const struct queue_call *c, enum err e, const redisReply *r)
-{
-    int64_t n = 0;
-    if (e == OK && !reply_nil(r) && !reply_int(r, &n))
-        e = ERR_FORMAT;
-    c->done.value(c->ctx, e, n);
 }
 
 static const struct reply_outcome push_codes[] = {{1, OK}};
@@ -60,16 +53,15 @@ static void read_kept(const struct queue_call *c, enum err e, const redisReply *
     c->done.blob(c->ctx, e, record);
 }
 
-enum err blob_keep(struct queue *q, struct span name, struct span record, int64_t keep_s,
-                   int64_t bytes, int64_t spare_s, size_t n, const struct span *temps,
-                   blob_done *done, void *ctx)
+enum err blob_keep(struct queue *q, struct span name, struct span record, int64_t bytes,
+                   int64_t spare_s, size_t n, const struct span *temps, blob_done *done,
+                   void *ctx)
 {
     if (n > MAX_IMAGE)
         return ERR_RANGE;
-    struct args *a = script_args(q, 5 + n, 3 * ARGS_INT);
+    struct args *a = script_args(q, 4 + n, 2 * ARGS_INT);
     args_add(a, name);
     args_add(a, record);
-    args_int(a, keep_s);
     args_int(a, bytes);
     args_int(a, spare_s);
     for (size_t i = 0; i < n; i++)
@@ -159,28 +151,41 @@ static void read_dropped(const struct queue_call *c, enum err e, const redisRepl
     c->done.value(c->ctx, e, code);
 }
 
-enum err blob_drop(struct queue *q, struct span name, unsigned images, int64_t bytes,
-                   queue_done *done, void *ctx)
+enum err blob_drop(struct queue *q, struct span name, queue_done *done, void *ctx)
 {
-    struct args *a = script_args(q, 3, 2 * ARGS_INT);
+    struct args *a = script_args(q, 1, 0);
     args_add(a, name);
-    args_uint(a, images);
-    args_int(a, bytes);
     return call_script(
         q, SCRIPT_BLOB_DROP, a,
         &(struct queue_call){.read = read_dropped, .done.value = done, .ctx = ctx});
 }
 
-enum err blob_stored(struct queue *q, queue_done *done, void *ctx)
+static void read_stock(const struct queue_call *c, enum err e, const redisReply *r)
 {
-    struct buf key = {.max = MAX_KEY};
-    struct args *a = args_new(2, 0);
-    queue_key(q, &key, "stored", SPAN(""));
-    args_str(a, "GET");
-    args_add(a, buf_span(&key));
-    enum err e =
-        call_command(q, queue_timeout(q), a,
-                     &(struct queue_call){.read = read_number, .done.value = done, .ctx = ctx});
-    buf_free(&key);
-    return e;
+    struct blob_stock s = {0};
+    int64_t *const numbers[] = {&s.stored, &s.ended, &s.jobs, &s.bytes};
+    int64_t code = 0;
+    if (e == OK && (!reply_int(reply_at(r, 0), &code) || code != 1 ||
+                    !reply_str(reply_at(r, 5), &s.batch)))
+        e = ERR_FORMAT;
+    for (size_t i = 0; e == OK && i < sizeof numbers / sizeof *numbers; i++)
+        if (!reply_int(reply_at(r, i + 1), numbers[i]))
+            e = ERR_FORMAT;
+    if (e != OK)
+        s = (struct blob_stock){0};
+    c->done.stock(c->ctx, e, &s);
+}
+
+enum err blob_trim(struct queue *q, const struct blob_bounds *b, blob_stock_done *done,
+                   void *ctx)
+{
+    struct args *a = script_args(q, 5, 5 * ARGS_INT);
+    args_int(a, b->keep_ms);
+    args_int(a, b->most_ended);
+    args_int(a, b->most_stored);
+    args_int(a, b->calm_ms);
+    args_int(a, TRIM_JOBS);
+    return call_script(
+        q, SCRIPT_BLOB_TRIM, a,
+        &(struct queue_call){.read = read_stock, .done.stock = done, .ctx = ctx});
 }

@@ -33,7 +33,7 @@ enum check_tally {
     CHECK_JOBS, // of the named batches: "live", "queued", "ready LANE/MODEL"; and "batches",
                 // how many of them are open, of all that are
     CHECK_RESERVED, // of the named batches: "reserved BATCH", millionths of USD
-    CHECK_BLOBS,    // "stored", bytes
+    CHECK_IMAGES,   // "stored", and "kept" of ended batches, bytes
     CHECK_SPARES    // "spare", bytes
 };
 struct check_count {

@@ -287,6 +287,7 @@ struct queue_batch { // spans valid for the time of the callback
     int64_t total, in, open, completed, failed, cancelled; // total -1: not known yet
     int64_t cost_micro, calls, images, input_tokens, output_tokens, bytes, retries;
     int64_t possible_double_bill, created_ms, done_ms; // done_ms 0: not ended
+    int64_t images_gone; // jobs whose images were removed before anybody fetched them
     int64_t last_event, run;
     // Budget 0: none. Reserved for calls under way; spent by those of unknown outcome, at
     // worst.

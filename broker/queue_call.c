@@ -152,6 +152,7 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_BLOB, blob)             \
     X(SCRIPT_BLOB_DROP, blob_drop)   \
     X(SCRIPT_BLOB_COPY, blob_copy)   \
+    X(SCRIPT_BLOB_TRIM, blob_trim)   \
     X(SCRIPT_ORPHAN, orphan)         \
     X(SCRIPT_TELL, tell)             \
     X(SCRIPT_MINE, mine)             \

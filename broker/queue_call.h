@@ -57,6 +57,7 @@ struct queue_call {
         ledger_done *ledger;
         blob_done *blob;
         blob_chunks_done *chunks;
+        blob_stock_done *stock;
     } done;
     void *ctx;
     size_t n;        // things asked for
@@ -103,6 +104,7 @@ enum queue_script {
     SCRIPT_BLOB,
     SCRIPT_BLOB_DROP,
     SCRIPT_BLOB_COPY,
+    SCRIPT_BLOB_TRIM,
     SCRIPT_ORPHAN,
     SCRIPT_TELL,
     SCRIPT_MINE,

@@ -53,7 +53,7 @@ enum err check_counts(struct queue *q, enum check_tally what, uint64_t cursor, s
 {
     static const char *const words[] = {[CHECK_JOBS] = "jobs",
                                         [CHECK_RESERVED] = "reserved",
-                                        [CHECK_BLOBS] = "blobs",
+                                        [CHECK_IMAGES] = "images",
                                         [CHECK_SPARES] = "spares"};
     if (n > QUEUE_MAX_JOBS)
         return ERR_RANGE;

@@ -56,6 +56,7 @@ static const struct field {
     F("spent", NUMBER, spent_micro),
     F("created", NUMBER, created_ms),
     F("done_at", NUMBER, done_ms),
+    F("gone", NUMBER, images_gone),
     F("ev", NUMBER, last_event),
     F("run", NUMBER, run),
     F("sealed", FLAG, sealed),

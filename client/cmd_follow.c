@@ -144,6 +144,15 @@ static void finish_folder(struct follow *f, const struct collect_batch *b,
     json_object_put(options);
 }
 
+static void say_gone(const struct collect_result *r, const struct collect_batch *b)
+{
+    cmd_say(0, "%u jobs completed, but their images are no longer where they were stored%s",
+            r->images_gone,
+            b->images_gone ? ": nobody fetched them before the workers' --keep, --keep-bytes "
+                             "or --max-stored had them removed"
+                           : "");
+}
+
 static void sum_up(const struct collect_result *r, double seconds)
 {
     struct buf line = {.max = 1024};
@@ -157,9 +166,6 @@ static void sum_up(const struct collect_result *r, double seconds)
     if (seconds > 0)
         buf_addf(&line, "; %.1f s", seconds);
     cmd_say(0, "%s", buf_str(&line));
-    if (r->images_gone > 0)
-        cmd_say(0, "%u jobs completed, but their images are no longer where they were stored",
-                r->images_gone);
     buf_free(&line);
 }
 
@@ -253,6 +259,8 @@ static int follow(struct follow *f, struct session *s, const struct collect_batc
         finish_folder(f, b, r, &status);
     if ((e == OK || e == ERR_CANCELLED) && r->ended)
         sum_up(r, (double)(clock_mono_ms() - began) / 1000);
+    if ((e == OK || e == ERR_CANCELLED) && r->ended && r->images_gone > 0)
+        say_gone(r, b);
     return status;
 }
 

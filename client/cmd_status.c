@@ -49,6 +49,7 @@ static struct json_object *batch_json(const struct cmd *c, struct span name,
     }
     json_put_int(o, "calls", b->calls);
     json_put_int(o, "possible_double_bill", b->possible_double_bill);
+    json_put_int(o, "images_gone", b->images_gone);
     json_put_cstr(o, "created", time);
     json_put_bool(o, "stalled", stalled(b));
     if (c->limited)
@@ -82,6 +83,9 @@ static void print_batch(const struct cmd *c, struct span name, const struct coll
                (long long)b->in);
     if (b->possible_double_bill)
         printf("  %lld calls may have been billed twice\n", (long long)b->possible_double_bill);
+    if (b->images_gone)
+        printf("  the images of %lld jobs are gone: nobody fetched them in time\n",
+               (long long)b->images_gone);
     buf_free(&usd);
 }
 

@@ -51,6 +51,7 @@ struct collect_batch { // what is asked before; strings are owned by collect_bat
     struct buf paused_by, blocked_by; // see queue.h
     int64_t total, in, open, completed, failed, cancelled, cost_micro;
     int64_t budget_micro, reserved_micro, spent_micro; // see queue.h
+    int64_t images_gone;                 // jobs whose images nobody fetched in time
     int64_t calls, possible_double_bill; // calls: that went out, as far as it is known
     int64_t created_ms, done_ms, last_event;
     bool sealed, paused, cancelling;

@@ -33,6 +33,7 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
                                     .cancelled = b->cancelled,
                                     .cost_micro = b->cost_micro,
                                     .possible_double_bill = b->possible_double_bill,
+                                    .images_gone = b->images_gone,
                                     .calls = b->calls,
                                     .budget_micro = b->budget_micro,
                                     .reserved_micro = b->reserved_micro,

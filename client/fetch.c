@@ -104,11 +104,7 @@ static void on_dropped(void *ctx, enum err e, int64_t value)
 // All images are on the disk: they need not be in Redis any more.
 static void drop(struct fetch *f)
 {
-    int64_t bytes = 0;
-    for (unsigned i = 0; i < f->event->n_images; i++)
-        bytes += (int64_t)f->event->images[i].bytes;
-    if (blob_drop(session_queue(f->session), f->name, f->event->n_images, bytes, on_dropped,
-                  f) != OK)
+    if (blob_drop(session_queue(f->session), f->name, on_dropped, f) != OK)
         end(f, OK);
 }
 

@@ -182,7 +182,8 @@ static void tell(struct fsck *f, const struct count *c, bool mended)
                  {"queued", "bytes of inputs of batches that have not ended"},
                  {"ready ", "ready jobs of "},
                  {"reserved ", "reserved in the budget of batch "},
-                 {"stored", "bytes of images kept"},
+                 {"stored", "bytes of images stored"},
+                 {"kept", "bytes of images of ended batches"},
                  {"spare", "bytes of spare images"}};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         size_t n = strlen(words[i].name);
@@ -237,7 +238,7 @@ static enum err settle(struct fsck *f, enum check_tally what)
 
 enum err fsck_counts(struct fsck *f)
 {
-    static const enum check_tally all[] = {CHECK_JOBS, CHECK_RESERVED, CHECK_BLOBS,
+    static const enum check_tally all[] = {CHECK_JOBS, CHECK_RESERVED, CHECK_IMAGES,
                                            CHECK_SPARES};
     enum err e = OK;
     for (size_t i = 0; e == OK && i < sizeof all / sizeof *all; i++)

@@ -89,8 +89,10 @@ static struct sink *make_sink(void *ctx, struct ev_loop *loop, void *queue)
 {
     struct program *p = ctx;
     const struct settings *s = &p->settings;
-    return s->sink_dir ? sink_dir_new(p->pool, s->sink_dir)
-                       : sink_redis_new(loop, queue, s->max_stored, (int64_t)s->keep);
+    const struct sink_bounds b = {(int64_t)s->max_stored,
+                                  (int64_t)(s->keep_bytes ? s->keep_bytes : s->max_stored),
+                                  (int64_t)(s->keep * 1000)};
+    return s->sink_dir ? sink_dir_new(p->pool, s->sink_dir) : sink_redis_new(loop, queue, &b);
 }
 
 // --- Beginning ------------------------------------------------------------------------------

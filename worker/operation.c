@@ -217,7 +217,7 @@ static bool has_room(struct op *o)
     struct buf why = {.max = 8192};
     unsigned n = in_hand(o);
     bool room = o->host.stuck == 0 && n < IN_HAND &&
-                o->host.sink->ops->room(o->host.sink, n, 1, &why) > 0;
+                o->host.sink->ops->room(o->host.sink, n, 1, true, &why) > 0;
     buf_free(&why);
     return room;
 }

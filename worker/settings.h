@@ -18,7 +18,7 @@ struct settings {
     const char *key_file, *projects_file, *base_url, *gemini_ca, *catalogue, *log_level,
         *log_dir;
     struct opt_strs queues;
-    uint64_t concurrency, max_stored, ledger, max_batches, batch_bytes;
+    uint64_t concurrency, max_stored, keep_bytes, ledger, max_batches, batch_bytes;
     double lease, grace, keep;
     // what they come to; owned
     struct redis_url url;

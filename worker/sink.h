@@ -52,9 +52,11 @@ struct sink_ops {
     enum err (*lookup)(struct sink *s, const struct sink_item *item, sink_done *done,
                        void *ctx);
     enum err (*store)(struct sink *s, const struct sink_item *item, sink_done *done, void *ctx);
-    // How many of `want` calls may begin, when `busy` are under way already. `why` gets a
-    // sentence when there is none that those under way, or a reader, will make free.
-    unsigned (*room)(struct sink *s, unsigned busy, unsigned want, struct buf *why);
+    // How many of `want` calls may begin, when `busy` are under way already. `needed`: there
+    // are jobs for them. `why` gets a sentence when there is none that those under way, or a
+    // reader, will make free.
+    unsigned (*room)(struct sink *s, unsigned busy, unsigned want, bool needed,
+                     struct buf *why);
     void (*place)(struct sink *s, struct buf *out, const struct sink_item *item); // event.sink
     void (*free)(struct sink *s);
 };
@@ -67,8 +69,12 @@ struct pool;
 struct queue;
 // PATH must be there. NULL: it is not, or out of memory.
 struct sink *sink_dir_new(struct pool *pool, const char *path);
-struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, uint64_t max_stored,
-                            int64_t keep_s);
+struct sink_bounds {    // of the Redis sink
+    int64_t max_stored; // bytes, before new calls wait
+    int64_t keep_bytes; // that the images of batches that have ended may have
+    int64_t keep_ms;    // that they stay after the end
+};
+struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, const struct sink_bounds *b);
 
 // --- The record -----------------------------------------------------------------------------
 

@@ -457,9 +457,11 @@ static void look_again(struct sink_dir *d)
     pool_add(d->pool, &l->task);
 }
 
-static unsigned dir_room(struct sink *s, unsigned busy, unsigned want, struct buf *why)
+static unsigned dir_room(struct sink *s, unsigned busy, unsigned want, bool needed,
+                         struct buf *why)
 {
     struct sink_dir *d = (struct sink_dir *)s;
+    (void)needed;
     look_again(d);
     unsigned n = room_for(&d->room, busy, want);
     if (n == 0 && busy == 0)

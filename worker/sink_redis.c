@@ -3,7 +3,8 @@
 // A chunk of each image is under way at a time. A budget of bytes stops new calls, not Redis:
 // what is stored is asked for once a second, and the largest image seen so far is counted in
 // for every call in flight. Each worker counts its own calls only: N workers may pass the
-// budget by the worst case of N - 1 of them.
+// budget by the worst case of N - 1 of them. Before calls wait, images that nobody fetched go
+// of batches that have ended; but not while somebody fetches them.
 #include <ev.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,17 +14,22 @@
 
 #include "broker/blob.h"
 #include "common/digest.h"
+#include "common/log.h"
 #include "worker/sink.h"
 #include "worker/spool.h"
 
 #define FIRST_WORST (4ll << 20) // bytes an image is thought to have before one was seen
 #define ASK_SECONDS 1.0
+#define CALM_MS     600000 // a batch that ended, or was fetched from, so lately may be fetched now
+#define PART        8      // of all that is made free at once, at most
 
 struct sink_redis {
     struct sink base;
     struct ev_loop *loop;
     struct queue *queue;
-    int64_t max, stored, worst, keep_s;
+    struct sink_bounds bounds;
+    int64_t stored, worst;
+    int64_t needed; // bytes that calls wait for, since the last look; 0: none do
     ev_timer timer;
 };
 
@@ -67,8 +73,8 @@ static enum err keep(struct put *p)
     struct span temps[EVENT_MAX_IMAGES];
     for (unsigned i = 0; i < p->item.n_images; i++)
         temps[i] = buf_span(&p->temp[i]);
-    return blob_keep(p->sink->queue, buf_span(&p->name), p->item.record, p->sink->keep_s,
-                     p->bytes, p->item.spare_s, p->item.n_images, temps, on_kept, p);
+    return blob_keep(p->sink->queue, buf_span(&p->name), p->item.record, p->bytes,
+                     p->item.spare_s, p->item.n_images, temps, on_kept, p);
 }
 
 static void on_pushed(void *ctx, enum err e, int64_t chunks);
@@ -188,13 +194,26 @@ static enum err redis_lookup(struct sink *s, const struct sink_item *item, sink_
     return e;
 }
 
-static unsigned redis_room(struct sink *s, unsigned busy, unsigned want, struct buf *why)
+// What calls that wait want to have free.
+static void need(struct sink_redis *r, unsigned busy, unsigned want)
+{
+    int64_t more = want * r->worst;
+    if (more > r->bounds.max_stored / PART)
+        more = r->bounds.max_stored / PART;
+    r->needed = busy * r->worst + (more > r->worst ? more : r->worst);
+}
+
+static unsigned redis_room(struct sink *s, unsigned busy, unsigned want, bool needed,
+                           struct buf *why)
 {
     (void)why;
     struct sink_redis *r = (struct sink_redis *)s;
-    int64_t left = r->max - r->stored - (int64_t)busy * r->worst;
-    if (left < r->worst)
+    int64_t left = r->bounds.max_stored - r->stored - (int64_t)busy * r->worst;
+    if (left < r->worst) {
+        if (needed)
+            need(r, busy, want);
         return busy == 0 && r->stored == 0 ? 1 : 0; // a budget below one image lets one through
+    }
     return left / r->worst < want ? (unsigned)(left / r->worst) : want;
 }
 
@@ -205,18 +224,31 @@ static void redis_place(struct sink *s, struct buf *out, const struct sink_item 
     blob_name(out, item->batch, item->index);
 }
 
-static void on_stored(void *ctx, enum err e, int64_t bytes)
+static void on_stock(void *ctx, enum err e, const struct blob_stock *s)
 {
     struct sink_redis *r = ctx;
-    if (e == OK)
-        r->stored = bytes;
+    if (e != OK)
+        return;
+    r->stored = s->stored;
+    if (s->jobs > 0)
+        log_warn("images that nobody fetched were removed to keep within bounds",
+                 "batch=%.*s jobs=%lld mb=%.1f", (int)s->batch.len, s->batch.ptr,
+                 (long long)s->jobs, (double)s->bytes / 1e6);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 {
     (void)loop, (void)revents;
     struct sink_redis *r = t->data;
-    (void)!blob_stored(r->queue, on_stored, r); // when it fails the last answer stands
+    int64_t left = r->bounds.max_stored - r->needed;
+    const struct blob_bounds b = {.keep_ms = r->bounds.keep_ms,
+                                  .most_ended = r->bounds.keep_bytes,
+                                  .most_stored = !r->needed ? -1
+                                                 : left > 0 ? left
+                                                            : 0,
+                                  .calm_ms = CALM_MS};
+    r->needed = 0;
+    (void)!blob_trim(r->queue, &b, on_stock, r); // when it fails the last answer stands
 }
 
 static void redis_free_sink(struct sink *s)
@@ -229,18 +261,13 @@ static void redis_free_sink(struct sink *s)
 static const struct sink_ops redis_ops = {redis_lookup, redis_store, redis_room, redis_place,
                                           redis_free_sink};
 
-struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, uint64_t max_stored,
-                            int64_t keep_s)
+struct sink *sink_redis_new(struct ev_loop *loop, struct queue *q, const struct sink_bounds *b)
 {
     struct sink_redis *r = calloc(1, sizeof *r);
     if (!r)
         return NULL;
-    *r = (struct sink_redis){.base.ops = &redis_ops,
-                             .loop = loop,
-                             .queue = q,
-                             .max = (int64_t)max_stored,
-                             .worst = FIRST_WORST,
-                             .keep_s = keep_s};
+    *r = (struct sink_redis){
+        .base.ops = &redis_ops, .loop = loop, .queue = q, .bounds = *b, .worst = FIRST_WORST};
     ev_timer_init(&r->timer, on_timer, 0.1, ASK_SECONDS);
     r->timer.data = r;
     ev_timer_start(loop, &r->timer);

@@ -229,7 +229,8 @@ static unsigned peers_sum(const struct worker *w, unsigned (*of)(const struct ta
 static unsigned room_to_store(struct worker *w, unsigned want)
 {
     struct buf why = {.max = 8192};
-    unsigned room = w->host.sink->ops->room(w->host.sink, busy_tasks(w), want, &why);
+    unsigned room =
+        w->host.sink->ops->room(w->host.sink, busy_tasks(w), want, w->n_ready > 0, &why);
     if (room > 0)
         storage_works(w->storage);
     else

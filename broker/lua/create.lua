@@ -42,6 +42,9 @@ call('HSET', key, 'nonce', ARGV[2], 'digest', ARGV[3], 'total', ARGV[4], 'user',
   'cost', '0', 'unknown', '0', 'calls', '0', 'images', '0', 'in_tokens', '0', 'out_tokens', '0',
   'bytes', '0', 'retries', '0', 'orphaned', '0', 'maxin', '1', 'in_bytes', '0', 'declared',
   ARGV[10])
+-- What housekeeping has not removed yet of a batch that had the name is not to be removed of this.
+call('ZREM', P .. 'expiring', ARGV[1])
+unkeep_images(ARGV[1])
 if (ARGV[12] or '0') ~= '0' then call('HSET', key, 'budget', ARGV[12]) end
 call('ZADD', P .. 'batches', int(now), ARGV[1])
 emit(ARGV[1], {event('submitted', 1, 0, now, '', {total = tonumber(ARGV[4])})})

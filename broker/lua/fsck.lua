@@ -165,7 +165,27 @@ local function reserved_key(inc)
   end
 end
 
+-- Images do not expire by themselves: im:BATCH tells who is to remove them.
+local function image_key(name)
+  local batch, index = string.match(name, '^([^/]+)/(%d+)')
+  local key = P .. 'o:' .. name
+  if not batch or call('PTTL', key) ~= -1 or call('HEXISTS', P .. 'im:' .. batch, index) == 1 then
+    return
+  end
+  problem('image ' .. name .. ' would never be removed', function()
+    call('PEXPIRE', key, 3600000)
+  end)
+end
+
+local function images_key(batch)
+  if there(batch) or (call('ZSCORE', P .. 'images', batch) or 'inf') ~= 'inf' then return end
+  problem('images are left of batch ' .. batch .. ', which is gone', function()
+    keep_images(batch, 0) -- they are removed as of any batch that has expired
+  end)
+end
+
 local KEYS_LIKE = {
+  ['o:'] = image_key, ['im:'] = images_key,
   ['w:'] = worker_key, ['rv:'] = reserved_key,
   ['dd:'] = request_key, ['dl:'] = leads_key, ['dw:'] = followers_key,
   ['a:'] = held('a:'), ['x:'] = held('x:'), ['r:'] = list_key, ['ur:'] = user_ring,
@@ -253,6 +273,34 @@ local function waits_of(cancel, paused)
   end
 end
 
+local function images_of(batch, ended)
+  local key, score = P .. 'im:' .. batch, call('ZSCORE', P .. 'images', batch)
+  local told = tonumber(call('HGET', key, 'bytes') or 0) or 0
+  if told > 0 and not score then
+    problem('batch ' .. batch .. ': its images are in no count', function()
+      call('ZADD', P .. 'images', 'inf', batch)
+      if ended then keep_images(batch, ended) end
+    end)
+  elseif score and score ~= 'inf' and not ended then
+    problem('batch ' .. batch .. ': its images might be removed before it has ended', function()
+      unkeep_images(batch)
+    end)
+  elseif score == 'inf' and ended then
+    problem('batch ' .. batch .. ': its images are not among those of ended batches', function()
+      keep_images(batch, ended)
+    end)
+  end
+  if call('HLEN', key) > 10002 then return end
+  local is = 0
+  for _, value in ipairs(call('HVALS', key)) do
+    is = is + tonumber(string.match(value, '^(%d+) %d+$') or 0)
+  end
+  if is ~= told then
+    problem('batch ' .. batch .. ': bytes of images: ' .. int(is) .. ', counted ' .. int(told),
+      function() call('HSET', key, 'bytes', int(is)) end)
+  end
+end
+
 local function batch_facts()
   local key = P .. 'b:' .. arg
   local b = call('HMGET', key, 'hw', 'open', 'completed', 'failed', 'cancelled', 'ev', 'sealed',
@@ -279,6 +327,7 @@ local function batch_facts()
   local last = call('XREVRANGE', P .. 'ev:' .. arg, '+', '-', 'COUNT', 1)[1]
   wrong('last event', last and last[1] or 'none', n[6] .. '-0')
   if b[7] == '1' then wrong('total', tonumber(b[8]), n[1]) end
+  if b[9] or n[2] > 0 or b[7] ~= '1' then images_of(arg, b[9]) end
   if b[7] == '1' and n[2] == 0 and not b[9] then
     problem('batch ' .. arg .. ': all jobs are over, and it has not ended', function()
       finish_if_done(arg, now)

@@ -232,6 +232,24 @@ local function drop_lists(batch, user, paused)
   call('ZREM', P .. 'delayed', batch)
 end
 
+-- Images that nobody has fetched yet: `images` has when their batch ended, see images.lua.
+local function keep_images(batch, ended)
+  local bytes = call('HGET', P .. 'im:' .. batch, 'bytes')
+  if not bytes then return end
+  local before = call('ZSCORE', P .. 'images', batch)
+  call('ZADD', P .. 'images', int(ended), batch)
+  if not before or before == 'inf' then call('INCRBY', P .. 'kept', bytes) end
+end
+
+-- The batch is not one that has ended, or no longer.
+local function unkeep_images(batch)
+  local before = call('ZSCORE', P .. 'images', batch)
+  if not before or before == 'inf' then return end
+  call('ZADD', P .. 'images', 'inf', batch)
+  local bytes = call('HGET', P .. 'im:' .. batch, 'bytes')
+  if bytes and call('DECRBY', P .. 'kept', bytes) <= 0 then call('DEL', P .. 'kept') end
+end
+
 -- Ends a batch whose last open job has gone: writes batch_done and starts its retention. Tickets
 -- of jobs that were cancelled one by one may still be about; they go, too.
 local function finish_if_done(batch, now)
@@ -249,6 +267,7 @@ local function finish_if_done(batch, now)
   local ends = now + tonumber(b[9]) * 1000
   call('ZADD', P .. 'expiring', int(ends), batch)
   for _, k in ipairs(KEYS_OF_BATCH) do call('PEXPIREAT', P .. k .. batch, int(ends)) end
+  keep_images(batch, now)
 end
 
 -- What calls cost and gave, as settle takes it; sums up under the names of the batch's counters.

@@ -36,6 +36,7 @@ for i, index in ipairs(indexes) do
 end
 if n == 0 then return {1, 0, is} end
 call('ZREM', P .. 'expiring', batch)
+unkeep_images(batch)
 for _, k in ipairs(KEYS_OF_BATCH) do call('PERSIST', P .. k .. batch) end
 call('HDEL', key, 'done_at', 'reopened') -- removals first: this works when memory is full
 set_states(batch, opened, to)

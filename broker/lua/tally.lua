@@ -7,7 +7,7 @@
 -- or    1 'jobs'  2.. names of such batches, up to 1,000. Counts: live, queued, ready LANE/MODEL;
 --         and batches: how many of the names have not ended, of all that have not
 -- or    1 'reserved'  2 cursor  3.. names, up to 1,000. Counts: reserved BATCH
--- or    1 'blobs', 'spares'  2 cursor. Counts: stored, or spare
+-- or    1 'images', 'spares'  2 cursor. Counts: stored and kept, or spare
 --         Each returns {1, next cursor or '0', {count, what it is, what it is said to be, ...}}
 -- or    1 'set'  2 count  3 what it was said to be  4 what it is: puts it right, if it is still said
 --         so; of live up to 10,000 a call. Returns {1, what it is said to be now}; {0} it has moved
@@ -101,13 +101,24 @@ local function reserved()
   return int(rank)
 end
 
-local function bytes(set, name)
-  return function()
-    local sum, entries, from = 0, page(P .. set, ARGV[2], 5000)
-    for _, entry in ipairs(entries) do sum = sum + number(string.match(entry, '^%d+')) end
-    count(name, sum, call('GET', P .. name))
-    return from
+local function spares()
+  local sum, entries, from = 0, page(P .. 'spares', ARGV[2], 5000)
+  for _, entry in ipairs(entries) do sum = sum + number(string.match(entry, '^%d+')) end
+  count('spare', sum, call('GET', P .. 'spare'))
+  return from
+end
+
+-- Of all batches, and of those that have ended.
+local function images()
+  local stored, kept, names, from = 0, 0, page(P .. 'images', ARGV[2], 1000)
+  for _, batch in ipairs(names) do
+    local is = number(call('HGET', P .. 'im:' .. batch, 'bytes'))
+    stored = stored + is
+    if call('ZSCORE', P .. 'images', batch) ~= 'inf' then kept = kept + is end
   end
+  count('stored', stored, call('GET', P .. 'stored'))
+  count('kept', kept, call('GET', P .. 'kept'))
+  return from
 end
 
 -- --- Putting right ---
@@ -149,7 +160,7 @@ local function set()
     return call('EXISTS', P .. 'b:' .. name) == 1 and set_field(P .. 'b:' .. name, kind, told, is)
   end
   local how = {live = set_live, queued = set_key('queued'), stored = set_key('stored'),
-    spare = set_key('spare')}
+    kept = set_key('kept'), spare = set_key('spare')}
   return how[kind] and how[kind](told, is)
 end
 
@@ -157,6 +168,6 @@ if what == 'set' then
   local now = set()
   return now and {1, now} or {0}
 end
-local did = ({batches = batches, jobs = jobs, reserved = reserved, blobs = bytes('blobs', 'stored'),
-  spares = bytes('spares', 'spare')})[what]()
+local did = ({batches = batches, jobs = jobs, reserved = reserved, images = images,
+  spares = spares})[what]()
 return {1, did, out}

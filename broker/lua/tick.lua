@@ -119,14 +119,11 @@ local function purge()
     call('ZREM', P .. 'expiring', batch)
     call('ZREM', P .. 'batches', batch)
     for _, k in ipairs(KEYS_OF_BATCH) do call('UNLINK', P .. k .. batch) end
+    keep_images(batch, 0) -- its images go first, a hundred jobs at a time
     gone = gone + 1
   end
-  for _, blob in ipairs(call('ZRANGEBYSCORE', P .. 'blobs', 0, now, 'LIMIT', 0, 100)) do
-    call('ZREM', P .. 'blobs', blob)
-    local size, name = string.match(blob, '^(%d+) (.+)$')
-    call('UNLINK', P .. 'o:' .. name)
-    call('DECRBY', P .. 'stored', size)
-  end
+  local batch = call('ZRANGEBYSCORE', P .. 'images', 0, 0, 'LIMIT', 0, 1)[1]
+  if batch then gone = gone + drop_images(batch, 100, math.huge) end
   drop_spares(call('ZRANGEBYSCORE', P .. 'spares', 0, now, 'LIMIT', 0, 100))
   return gone
 end

@@ -41,5 +41,5 @@ _genfarm()
     esac
 }
 complete -o filenames -F _genfarm genfarm
-complete -o filenames -W "--redis --redis-ca --queue --concurrency --limit --project --lease --grace --max-batches --batch-bytes --sink --max-stored --keep --ledger --spool --verify --api-key-file --projects --gemini-base-url --gemini-ca --catalogue --log-level --log-file --check --help --version" genfarm-worker
+complete -o filenames -W "--redis --redis-ca --queue --concurrency --limit --project --lease --grace --max-batches --batch-bytes --sink --max-stored --keep --keep-bytes --ledger --spool --verify --api-key-file --projects --gemini-base-url --gemini-ca --catalogue --log-level --log-file --check --help --version" genfarm-worker
 complete -o filenames -W "--listen --port-file --key --threads --latency --jitter --batch-latency --size --bytes --image --format --thought-signature --quota --fault --batch-fault --seed --log --help --version" gemini-emulator

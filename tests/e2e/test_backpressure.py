@@ -22,7 +22,7 @@ class Submission:
         return open(self.name).read()
 
     def waits(self, word):
-        farm.until(lambda: word in self.said())
+        farm.until(lambda: word in self.said(), 120)
         assert self.p.poll() is None, self.said()
 
     def ends(self, status=0):
@@ -161,6 +161,74 @@ def images_nobody_fetches():
         assert len(f.requests()) == n
 
 
+def stored(f):
+    return int(f.cli("GET", Q + "stored") or 0)
+
+
+def has_ended(f, batch):
+    return lambda: batches(f)[batch]["state"] == "ended"
+
+
+def the_oldest_give_way():
+    """Of a full sink the images of the batch that ended first go, not the farm; whoever comes too late
+    for them is told."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--bytes", "300000")
+        f.redis()
+        f.worker("--concurrency", 2, "--max-stored", 20 << 20)
+        f.genfarm("submit", f.prompts(20), "--batch", "old")
+        farm.until(has_ended(f, "old"))
+        f.genfarm("submit", f.prompts(20), "--batch", "new")
+        farm.until(has_ended(f, "new"))
+        assert len(f.requests()) == 40, len(f.requests())
+        both = stored(f)
+        assert 39 * 300000 < both <= 12 << 20, both
+        f.genfarm("submit", f.prompts(60), "--batch", "big")
+        # All that ended did so just now: it is left to be fetched, and the farm waits.
+        farm.until(lambda: stored(f) > both and
+                   all(f.cli("HLEN", Q + "a:" + w) == "0"
+                       for w in f.cli("ZRANGE", Q + "leases", "0", "-1").splitlines()), 120)
+        ready = lambda: int(f.cli("HVALS", Q + "ready") or 0)
+        assert ready() > 0 and not has_ended(f, "big")()
+        assert not batches(f)["old"]["images_gone"]
+        f.cli("ZINCRBY", Q + "images", "-1000000", "old")  # an old one now
+        farm.until(lambda: batches(f)["old"]["images_gone"] == 20, 120)
+        b = batches(f)
+        assert not b["new"]["images_gone"] and not b["big"]["images_gone"], b
+        assert "of 20 jobs are gone" in f.genfarm("status", "old").stdout
+        r = f.genfarm("collect", "old", "-o", f.path("old"), status=1)
+        assert "20 jobs completed, but their images are no longer" in r.stderr, r.stderr
+        assert "--max-stored" in r.stderr
+        f.genfarm("collect", "new", "-o", f.path("new"))
+        f.genfarm("collect", "big", "-o", f.path("big"))
+        assert len(f.requests()) == 100 and stored(f) == 0
+        f.genfarm("fsck")
+
+
+def time_begins_at_the_end():
+    """--keep counts from the end of a batch, not from when its images came."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.worker("--keep", 1)
+        f.genfarm("submit", f.prompts(3), "--batch", "over")
+        farm.until(has_ended(f, "over"))
+        farm.until(lambda: batches(f)["over"]["images_gone"] == 3)
+        f.genfarm("limits", "set", "gemini-3.1-flash-image", "req=1/1h")
+        f.genfarm("submit", f.prompts(6), "--batch", "waits")
+        farm.until(lambda: batches(f)["waits"]["completed"] >= 1)
+        farm.time.sleep(2.5)  # they look once a second
+        b = batches(f)["waits"]
+        assert b["state"] == "running" and not b["images_gone"], b
+        assert int(f.cli("HLEN", Q + "im:waits")) == 2 + b["completed"]
+        f.genfarm("fsck")
+        f.genfarm("cancel", "waits")  # and so it ends
+        farm.until(lambda: batches(f)["waits"]["images_gone"] == b["completed"])
+        assert f.cli("KEYS", Q + "o:*") == "" and stored(f) == 0
+        f.genfarm("fsck")
+
+
 if __name__ == "__main__":
     sys.exit(farm.main([full_queue_refuses, full_queue_is_waited_for, memory_runs_out,
-                        server_is_waited_for, images_nobody_fetches]))
+                        server_is_waited_for, images_nobody_fetches, the_oldest_give_way,
+                        time_begins_at_the_end]))

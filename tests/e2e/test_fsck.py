@@ -53,8 +53,9 @@ DAMAGES = [
     ("call('SADD', P .. 'dw:x', 'member')", "would never be forgotten", True),
     ("call('HSET', P .. 'dl:ghost', '1:1', 'x')", "which has no lease", True),
     ("call('SET', P .. 'spare', 5)", "bytes of spare images", True),
-    ("call('INCRBY', P .. 'stored', 9)", "images kept: 0, counted 9", True),
-    ("call('ZADD', P .. 'blobs', 9e15, '7 b/1')", "images kept: 7, counted 0", True),
+    ("call('INCRBY', P .. 'stored', 9)", "images stored: 0, counted 9", True),
+    ("call('ZADD', P .. 'images', 'inf', 'b') call('HSET', P .. 'im:b', 'bytes', 7, 1, '7 1')",
+     "images stored: 7, counted 0", True),
     ("call('HSET', P .. 'b:b', 'reserved', 5)", "of batch b: 0, counted 5", True),
     ("call('ZADD', P .. 'leases', 1, 'w') call('HSET', P .. 'rv:w', '1:1', 5) " + LOSE +
      " call('HSET', P .. 'a:w', '1:1', 'c' .. t .. list)", "of batch b: 5, counted 0", True),
@@ -182,8 +183,9 @@ def more_than_fits_one_look():
         a_wrong_count(f, "queued")
         f.cli("EVAL", PREFIX + OPEN, "0")
         a_wrong_count(f, "queued")
-        f.cli("EVAL", PREFIX + "for i = 1, 6000 do call('ZADD', P .. 'blobs', 9e15, '1 b/' .. i) "
-              "end call('INCRBY', P .. 'stored', 6000)", "0")
+        f.cli("EVAL", PREFIX + "for i = 1, 2100 do call('ZADD', P .. 'images', 9e15, 'b' .. i) "
+              "call('HSET', P .. 'im:b' .. i, 'bytes', 3, 'fetched', 0, 0, '3 1') end "
+              "call('INCRBY', P .. 'stored', 6300) call('INCRBY', P .. 'kept', 6300)", "0")
         a_wrong_count(f, "stored")
         assert fsck(f) == (0, [])
 

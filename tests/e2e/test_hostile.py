@@ -95,7 +95,8 @@ DAMAGES = [
     "call('SET', P .. 'st:b', string.rep('\\255', 1000000))",
     "call('DEL', P .. 'st:b') call('RPUSH', P .. 'st:b', 'no string')",
     "call('ZADD', P .. 'batches', 5, '../../evil', 6, 'a\\nb', 7, '', 8, string.rep('x', 5000))",
-    "call('ZADD', P .. 'expiring', 1, '../../evil', 1, '') call('ZADD', P .. 'blobs', 1, 'x', 1, '5 ../..')",
+    "call('ZADD', P .. 'expiring', 1, '../../evil', 1, '') call('ZADD', P .. 'images', 0, 'x', 0, '../..', 1, 'y')",
+    "call('ZADD', P .. 'images', 0, 'b', 0, 'c') call('SET', P .. 'im:b', 'no hash') call('HSET', P .. 'im:c', 'x', 'y', '1', '9e99 -1', '2', string.rep('9', 30) .. ' 1')",
     "call('ZADD', P .. 'cancelling', 1, 'nobody', 1, '../..')",
     "call('ZADD', P .. 'cancelled', 9e15, string.rep('b', 5000), 9e15, '')",
     # Events

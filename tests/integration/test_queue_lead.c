@@ -429,15 +429,15 @@ static void keep(struct farm *f, const char *name, int64_t bytes, int64_t spare_
     enum err e = blob_push(f->queue, temp, SPAN("bytes"), told_value, &t);
     assert_int_equal(farm_wait(f, e, &t).err, OK);
     t = (struct told){0};
-    e = blob_keep(f->queue, span_of(name), SPAN("record"), 600, bytes, spare_s, 1, &temp,
-                  told_blob, &t);
+    e = blob_keep(f->queue, span_of(name), SPAN("0123456789abcdef"), bytes, spare_s, 1, &temp,
+                  told_blob, &t); // the batch's nonce is in the record
     assert_int_equal(farm_wait(f, e, &t).err, OK);
 }
 
-static int64_t drop(struct farm *f, const char *name, int64_t bytes)
+static int64_t drop(struct farm *f, const char *name)
 {
     struct told t = {0};
-    return farm_wait(f, blob_drop(f->queue, span_of(name), 1, bytes, told_value, &t), &t).value;
+    return farm_wait(f, blob_drop(f->queue, span_of(name), told_value, &t), &t).value;
 }
 
 static struct told copy_of(struct farm *f, const char *name)
@@ -450,12 +450,13 @@ static struct told copy_of(struct farm *f, const char *name)
 static void a_spare_outlives_its_fetching(void **state)
 {
     struct farm *f = *state;
+    farm_create(f, "b", "ann");
     keep(f, "b/0", 100, 0);
     keep(f, "b/1", 200, 60);
     assert_int_equal(number(f, "GET " FARM_PREFIX "stored"), 300);
-    assert_int_equal(drop(f, "b/0", 100), 1);
-    assert_int_equal(drop(f, "b/1", 200), 1);
-    assert_int_equal(drop(f, "b/1", 200), 0);
+    assert_int_equal(drop(f, "b/0"), 1);
+    assert_int_equal(drop(f, "b/1"), 1);
+    assert_int_equal(drop(f, "b/1"), 0);
     assert_int_equal(number(f, "GET " FARM_PREFIX "stored"), 0);
     assert_int_equal(number(f, "GET " FARM_PREFIX "spare"), 200);
     assert_int_equal(copy_of(f, "b/0").err, ERR_MISSING);
@@ -475,16 +476,17 @@ static void spares_are_bounded(void **state)
     struct farm *f = *state;
     const int64_t large = 100 << 20;
     char name[16];
+    farm_create(f, "b", "ann");
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof name, "b/%d", i);
         keep(f, name, large, 60 + i);
-        assert_int_equal(drop(f, name, large), 1);
+        assert_int_equal(drop(f, name), 1);
     }
     assert_int_equal(number(f, "GET " FARM_PREFIX "spare"), 2 * large);
     assert_int_equal(copy_of(f, "b/1").err, ERR_MISSING); // the ones nearest to their end went
     assert_int_equal(copy_of(f, "b/2").value, 1);
     keep(f, "b/9", (int64_t)300 << 20, 60); // larger than all may be together
-    drop(f, "b/9", (int64_t)300 << 20);
+    drop(f, "b/9");
     assert_int_equal(copy_of(f, "b/9").err, ERR_MISSING);
     assert_int_equal(number(f, "GET " FARM_PREFIX "spare"), 2 * large);
 }
@@ -493,8 +495,9 @@ static void spares_are_bounded(void **state)
 static void a_spare_that_was_replaced(void **state)
 {
     struct farm *f = *state;
+    farm_create(f, "b", "ann");
     keep(f, "b/1", 200, 60);
-    drop(f, "b/1", 200);
+    drop(f, "b/1");
     redis_server_do(f->server,
                     "DEL " FARM_PREFIX "o:b/1 " FARM_PREFIX "o:b/1/0 " FARM_PREFIX "o:b/1/s");
     keep(f, "b/1", 300, 60);

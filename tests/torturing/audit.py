@@ -117,11 +117,16 @@ class Audit:
             ("LLEN", "live"), ("LLEN", "inbox"), ("HLEN", "ready"), ("ZCARD", "delayed"),
             ("ZCARD", "leases"), ("ZCARD", "cancelling"))}
         assert not any(left.values()), left
-        stored = sum(int(name.split()[0]) for name in ask("ZRANGE", "blobs", 0, -1))
+        images = self.storm.ask("KEYS", "genfarm:{%s}:im:*" % queue)
+        stored = sum(int(self.storm.ask("HGET", key, "bytes")) for key in images)
         assert int(ask("GET", "stored") or 0) == stored, "%s stored, told %s" % (
             stored, ask("GET", "stored"))
-        keys = self.storm.ask("KEYS", "genfarm:{%s}:[axo]:*" % queue)
+        keys = self.storm.ask("KEYS", "genfarm:{%s}:[ax]:*" % queue)
         immortal = [k for k in keys if self.storm.ask("PTTL", k) == -1]
+        for key in self.storm.ask("KEYS", "genfarm:{%s}:o:*" % queue):
+            batch, index = key.split(":o:")[1].split("/")[:2]
+            if self.storm.ask("PTTL", key) == -1 and not ask("HEXISTS", "im:" + batch, index):
+                immortal.append(key)
         assert not immortal, "left for ever: %s" % immortal[:10]
 
     def fsck(self, queue):
