@@ -40,6 +40,7 @@ enum cmd_group { // of options
     CMD_SUBMIT = 8192,
     CMD_DOCTOR = 4096,
     CMD_CATALOGUE = 16384,
+    CMD_FOLLOW = 32768, // no options: waits for a server that is busy for as long as it takes
 };
 
 struct cmd;
@@ -102,6 +103,8 @@ void cmd_help(FILE *out, const struct command *command);
 void cmd_free(struct cmd *c);
 MUST_USE enum err cmd_connect(struct cmd *c, const char *url, const char *queue,
                               struct session **out);
+// Says that it waits for the server, or for room, and with OK that it goes on: see patience.h.
+void cmd_waiting(void *ctx, enum err e, const char *words);
 void cmd_catch_signals(
     struct session *s); // Ctrl-C interrupts the session; again: leaves at once
 

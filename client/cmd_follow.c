@@ -7,6 +7,7 @@
 #include "client/cmd.h"
 #include "client/folder_lock.h"
 #include "client/limited.h"
+#include "client/patience.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/json.h"
@@ -22,6 +23,7 @@ struct follow {
     struct limited *limited; // NULL: nobody would see it
     int64_t look_ms;         // when it is looked again, clock_mono_ms()
     struct output *output;
+    struct patience patience; // with the server
     char last_id[32];
     int64_t told_ms;
 };
@@ -108,6 +110,14 @@ static void told_limits(void *ctx)
         print_progress(f);
 }
 
+static void on_waiting(void *ctx, enum err e, const char *words)
+{
+    struct follow *f = ctx;
+    if (f->progress)
+        progress_hide(f->progress);
+    cmd_waiting(NULL, e, words);
+}
+
 static void on_idle(void *ctx)
 {
     struct follow *f = ctx;
@@ -185,7 +195,7 @@ static int status_of(const struct cmd *c, const struct collect_result *r, enum e
 
 // --- Following ------------------------------------------------------------------------------
 
-static enum err open_folder(struct follow *f, struct session *s, const struct collect_batch *b)
+static enum err open_folder(struct follow *f, const struct collect_batch *b)
 {
     struct output_options o = {.folder = f->what->folder,
                                .batch = f->what->batch,
@@ -194,7 +204,7 @@ static enum err open_folder(struct follow *f, struct session *s, const struct co
     errno = 0;
     enum err e = output_open(&o, &f->output, &f->cmd->why);
     if (e == OK)
-        e = collect_inputs(s, f->what->batch, f->output);
+        e = collect_inputs_patiently(&f->patience, f->what->batch, f->output);
     if (e != OK && f->cmd->why.len == 0)
         file_explain(&f->cmd->why, e, errno, o.folder, NULL);
     return e;
@@ -239,6 +249,7 @@ static int follow(struct follow *f, struct session *s, const struct collect_batc
                                 .blocked_after = f->what->blocked_after,
                                 .event = on_event,
                                 .idle = on_idle,
+                                .waiting = on_waiting,
                                 .drained = f->what->drained ? is_drained : NULL,
                                 .ctx = f};
     int64_t began = clock_mono_ms();
@@ -249,7 +260,7 @@ static int follow(struct follow *f, struct session *s, const struct collect_batc
         print_ordered(f);
     enum err e = collect(s, &o, r, &c->why);
     if (e == OK && f->output) // of jobs that came in meanwhile
-        e = collect_inputs(s, f->what->batch, f->output);
+        e = collect_inputs_patiently(&f->patience, f->what->batch, f->output);
     if (r->ended)
         progress_end(f->progress, clock_mono_ms());
     else
@@ -270,10 +281,12 @@ int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
     struct follow f = {.cmd = c, .what = what};
     struct collect_batch b = {0};
     *r = (struct collect_result){0};
-    enum err e = collect_status(s, what->batch, &b);
+    f.patience =
+        (struct patience){.session = s, .endless = true, .told = on_waiting, .ctx = &f};
+    enum err e = collect_status_patiently(&f.patience, what->batch, &b);
     collect_explain(e, what->batch, &c->why);
     if (e == OK && what->folder)
-        e = open_folder(&f, s, &b);
+        e = open_folder(&f, &b);
     f.progress = e == OK ? progress_new(c->json ? NULL : stderr, (uint32_t)b.total) : NULL;
     if (e == OK && !f.progress)
         e = ERR_NOMEM;

@@ -221,15 +221,6 @@ static void describe(const struct cmd *c, const struct inputs *in, struct buf *o
     json_object_put(o);
 }
 
-static void waiting(void *ctx, enum err e, const char *words)
-{
-    (void)ctx;
-    if (e == OK)
-        cmd_say(0, "going on");
-    else
-        cmd_say(0, "waiting: %s", words);
-}
-
 // Made before: what was asked for then is not asked for again.
 static bool added_to(struct session *s, struct span batch)
 {
@@ -261,7 +252,7 @@ int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                                .max_queue = (int64_t)c->max_queue,
                                .max_queue_bytes = (int64_t)c->max_queue_bytes,
                                .wait = c->wait,
-                               .waiting = waiting};
+                               .waiting = cmd_waiting};
     enum err e = submit_batch(s, &o, &r, &c->why);
     if (e == ERR_EXISTS && r.index < inputs_count(in) &&
         strstr(buf_str(&c->why), "another input"))
@@ -287,11 +278,11 @@ static enum err connect_patiently(struct cmd *c, struct session **s)
         enum err e = cmd_connect(c, c->redis, c->queue, s);
         bool passing = e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
         if (e == OK && tries > 1)
-            waiting(NULL, OK, "");
+            cmd_waiting(NULL, OK, "");
         if (!passing || !c->wait)
             return e;
         if (tries == 1)
-            waiting(NULL, e, buf_str(&c->why));
+            cmd_waiting(NULL, e, buf_str(&c->why));
         usleep((useconds_t)(1e6 * backoff_delay(tries, 0.1, 5, 0.05)));
     }
 }

@@ -10,6 +10,7 @@
 #include "client/fetch.h"
 #include "client/patience.h"
 #include "client/trail.h"
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/file.h"
 
@@ -18,7 +19,6 @@
 #define FETCHES   16   // under way at once
 #define BLOCK_S   1.0
 #define IDLE_S    0.2
-#define PATIENCE  60.0 // seconds without Redis
 #define MAX_EVENT (1u << 20)
 
 struct item { // one event on its way
@@ -45,7 +45,9 @@ struct collector {
     bool done_seen;            // batch_done was read, and no reopened since
     bool at_end;               // the end of the batch was read: nothing more is waited for
     enum err err;
-    double away_since; // seconds; 0: Redis is there
+    struct patience patience;  // with Redis
+    int64_t read_ms, fetch_ms; // nothing is read, or fetched, before: clock_mono_ms()
+    unsigned refused;          // fetches, one after the other, by a server that is busy
     ev_timer timer;
     struct buf *why;
 };
@@ -83,19 +85,40 @@ static enum err add(struct collector *c, const struct queue_event *ev)
     return OK;
 }
 
+static bool is_away(enum err e)
+{
+    return e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
+}
+
+// One connection waits for events; the other makes patience_words().
+static const char *words_of(const struct collector *c, enum err e)
+{
+    const struct redis *r = session_wait_redis(c->session);
+    const char *why = e == ERR_BUSY && redis_ready(r) ? redis_refusal(r) : redis_why(r);
+    return *why ? why : err_text(e);
+}
+
+// A lost connection is made again with pauses of its own; a server that is busy is asked again
+// with ours.
+static void note_away(struct collector *c, enum err e)
+{
+    enum err kind = e == ERR_BUSY ? ERR_BUSY : ERR_NET;
+    double pause = patience_note(&c->patience, kind, words_of(c, e));
+    c->read_ms = clock_mono_ms() + (e == ERR_BUSY ? (int64_t)(pause * 1000) : 0);
+}
+
 // The answer to a read. false: Redis is away, and it will be read again.
 static bool answered(struct collector *c, enum err e)
 {
-    bool away = e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
     c->reading = false;
     c->moved = true;
-    if (!away)
-        c->away_since = 0;
-    else if (c->away_since == 0)
-        c->away_since = (double)clock_mono_ms() / 1000;
-    if (away)
+    if (is_away(e)) {
+        note_away(c, e);
         trail_doubt(&c->read);
-    return !away;
+        return false;
+    }
+    patience_well(&c->patience);
+    return true;
 }
 
 static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_t n)
@@ -128,7 +151,7 @@ static void on_last_event(void *ctx, enum err e, const struct queue_event *ev, s
 static void read_more(struct collector *c)
 {
     struct queue *q = session_waiter(c->session);
-    if (c->reading || c->at_end || c->pending > PENDING ||
+    if (c->reading || c->at_end || c->pending > PENDING || clock_mono_ms() < c->read_ms ||
         !redis_ready(session_wait_redis(c->session)))
         return;
     if (trail_doubtful(&c->read))
@@ -156,7 +179,12 @@ static void settle_item(struct item *i, enum err e)
     struct collector *c = i->of;
     i->state = READY;
     i->gone = e == ERR_MISSING || e == ERR_FORMAT;
-    if (e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY)
+    if (!is_away(e))
+        c->refused = 0;
+    if (e == ERR_BUSY)
+        c->fetch_ms =
+            clock_mono_ms() + (int64_t)(1000 * backoff_delay(++c->refused, 0.1, 5., 0.05));
+    if (is_away(e))
         i->state = WAITING; // again, when Redis is back
     else if (e != OK && !i->gone && c->err == OK) {
         c->err = e;
@@ -190,7 +218,7 @@ static void fetch(struct collector *c, struct item *i)
 static void fetch_more(struct collector *c)
 {
     struct item *i;
-    if (!redis_ready(session_redis(c->session)))
+    if (!redis_ready(session_redis(c->session)) || clock_mono_ms() < c->fetch_ms)
         return;
     TAILQ_FOREACH(i, &c->items, link)
     {
@@ -300,18 +328,19 @@ static bool finished(struct collector *c)
 
 static void check_away(struct collector *c)
 {
-    bool up = redis_ready(session_wait_redis(c->session));
-    double now = (double)clock_mono_ms() / 1000;
-    if (!up)
+    const struct redis *r = session_wait_redis(c->session);
+    double most = c->options->patience;
+    if (!redis_ready(r)) {
+        bool busy = redis_last_error(r) == ERR_BUSY; // it loads its data, at last
         trail_doubt(&c->read);
-    if (up)
-        c->away_since = 0;
-    else if (c->away_since == 0)
-        c->away_since = now;
-    else if (now - c->away_since > PATIENCE && c->err == OK) {
+        if (c->patience.why == OK || (busy && c->patience.why != ERR_BUSY))
+            note_away(c, busy ? ERR_BUSY : ERR_NET);
+    }
+    if (most > 0 && c->err == OK && c->patience.why != OK &&
+        (double)(clock_mono_ms() - c->patience.since_ms) > most * 1000) {
         c->err = ERR_NET;
-        buf_addf(c->why, "Redis has not answered for %.0f seconds: %s", PATIENCE,
-                 redis_why(session_wait_redis(c->session)));
+        buf_addf(c->why, "Redis has not answered for %.0f seconds: %s", most,
+                 words_of(c, ERR_NET));
     }
 }
 
@@ -346,11 +375,16 @@ enum err collect(struct session *s, const struct collect_options *o, struct coll
                  struct buf *why)
 {
     struct collector c = {
-        .session = s, .options = o, .result = r, .read = {.number = o->after}, .why = why};
+        .session = s,
+        .options = o,
+        .result = r,
+        .read = {.number = o->after},
+        .patience = {.session = s, .endless = o->patience <= 0, .told = o->waiting, o->ctx},
+        .why = why};
     struct collect_batch b = {0};
     *r = (struct collect_result){.last = o->after};
     TAILQ_INIT(&c.items);
-    enum err e = collect_status(s, o->batch, &b);
+    enum err e = collect_status_patiently(&c.patience, o->batch, &b);
     collect_explain(e, o->batch, why);
     if (e != OK) {
         collect_batch_free(&b);

@@ -13,6 +13,8 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+struct patience;
+
 struct collect_options {
     struct span batch;
     uint64_t after;            // events up to this number are known already
@@ -26,6 +28,9 @@ struct collect_options {
     // With stop_blocked: whether nothing is under way any more, so that no more events come.
     // Asked until it is so. NULL: ends at once.
     bool (*drained)(void *ctx);
+    double patience; // seconds without Redis until it is given up; 0: never
+    // Told when it waits for Redis, and when it goes on: see patience.h. May be NULL.
+    void (*waiting)(void *ctx, enum err e, const char *words);
     void *ctx;
 };
 struct collect_result {
@@ -39,12 +44,14 @@ struct collect_result {
     int64_t completed, failed, cancelled, total, cost_micro, possible_double_bill;
 };
 // OK: ended, or blocked. ERR_MISSING: no such batch. ERR_CANCELLED: interrupted. Others: the
-// disk, or Redis for more than a minute. `why` gets a sentence.
+// disk, or Redis for longer than `patience`. `why` gets a sentence.
 MUST_USE enum err collect(struct session *s, const struct collect_options *o,
                           struct collect_result *r, struct buf *why);
 // Fetches the inputs that the output does not have. This and collect_status() wait half a
-// minute for a server that went away.
+// minute for a server that went away, or as `p` says.
 MUST_USE enum err collect_inputs(struct session *s, struct span batch, struct output *o);
+MUST_USE enum err collect_inputs_patiently(struct patience *p, struct span batch,
+                                           struct output *o);
 
 struct collect_batch { // what is asked before; strings are owned by collect_batch_free()
     struct buf options, user;
@@ -57,6 +64,8 @@ struct collect_batch { // what is asked before; strings are owned by collect_bat
     bool sealed, paused, cancelling;
 };
 MUST_USE enum err collect_status(struct session *s, struct span batch, struct collect_batch *b);
+MUST_USE enum err collect_status_patiently(struct patience *p, struct span batch,
+                                           struct collect_batch *b);
 // Says in `why` what collect_status() failed for, where the error's own text would not.
 void collect_explain(enum err e, struct span batch, struct buf *why);
 void collect_batch_free(struct collect_batch *b);

@@ -50,16 +50,23 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
     buf_add(&c->to->blocked_by, b->blocked_by);
 }
 
-enum err collect_status(struct session *s, struct span batch, struct collect_batch *b)
+enum err collect_status_patiently(struct patience *p, struct span batch,
+                                  struct collect_batch *b)
 {
-    struct patience p = {.session = s};
     for (;;) {
         struct status_call c = {.to = b};
-        enum err e = queue_status(session_queue(s), batch, on_status, &c);
-        e = session_finish(s, e, &c.done, &c.err);
-        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
+        enum err e = queue_status(session_queue(p->session), batch, on_status, &c);
+        e = session_finish(p->session, e, &c.done, &c.err);
+        if (e == OK)
+            patience_well(p);
+        if (e == OK || (e = patience_wait(p, e, NULL)) != OK)
             return e;
     }
+}
+
+enum err collect_status(struct session *s, struct span batch, struct collect_batch *b)
+{
+    return collect_status_patiently(&(struct patience){.session = s}, batch, b);
 }
 
 void collect_explain(enum err e, struct span batch, struct buf *why)
@@ -98,20 +105,26 @@ static void on_inputs(void *ctx, enum err e, const struct span *inputs, size_t n
     c->err = e;
 }
 
-static enum err some_inputs(struct session *s, struct span batch, struct output *o, size_t n,
+static enum err some_inputs(struct patience *p, struct span batch, struct output *o, size_t n,
                             const uint32_t *indexes)
 {
-    struct patience p = {.session = s};
     for (;;) {
         struct inputs_call c = {.output = o, .indexes = indexes};
-        enum err e = queue_inputs(session_queue(s), batch, n, indexes, on_inputs, &c);
-        e = session_finish(s, e, &c.done, &c.err);
-        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
+        enum err e = queue_inputs(session_queue(p->session), batch, n, indexes, on_inputs, &c);
+        e = session_finish(p->session, e, &c.done, &c.err);
+        if (e == OK)
+            patience_well(p);
+        if (e == OK || (e = patience_wait(p, e, NULL)) != OK)
             return e;
     }
 }
 
 enum err collect_inputs(struct session *s, struct span batch, struct output *o)
+{
+    return collect_inputs_patiently(&(struct patience){.session = s}, batch, o);
+}
+
+enum err collect_inputs_patiently(struct patience *p, struct span batch, struct output *o)
 {
     uint32_t indexes[READ], total = output_counts(o).total, next = 0;
     enum err e = OK;
@@ -121,7 +134,7 @@ enum err collect_inputs(struct session *s, struct span batch, struct output *o)
             if (!output_has_input(o, next))
                 indexes[n++] = next;
         if (n > 0)
-            e = some_inputs(s, batch, o, n, indexes);
+            e = some_inputs(p, batch, o, n, indexes);
     }
     return e;
 }

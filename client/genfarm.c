@@ -11,6 +11,8 @@
 #include "client/genfarm_private.h"
 #include "common/clock.h"
 
+#define PATIENCE_S 60.0 // without Redis, while a batch is collected
+
 enum genfarm_status genfarm_status_of(struct genfarm *g, enum err e)
 {
     static const struct {
@@ -48,8 +50,10 @@ enum genfarm_status genfarm_open(const struct genfarm_options *o, struct genfarm
                           .epoll = -1,
                           .timer = -1};
     TAILQ_INIT(&g->events);
-    struct session_options s = {span_of(o->redis ? o->redis : "redis://127.0.0.1:6379/0"),
-                                span_of(o->queue ? o->queue : "default"), o->ca_file, 0};
+    struct session_options s = {.redis =
+                                    span_of(o->redis ? o->redis : "redis://127.0.0.1:6379/0"),
+                                .queue = span_of(o->queue ? o->queue : "default"),
+                                .ca_file = o->ca_file};
     enum err e = catalogue_open(o->catalogue, &g->catalogue, &g->why);
     if (e == OK)
         e = session_open(&s, &g->session, &g->why);
@@ -101,7 +105,8 @@ enum genfarm_status genfarm_collect(struct genfarm *g, const char *batch, const 
         e = output_open(&o, &output, &g->why);
     if (e == OK)
         e = collect_inputs(g->session, span_of(batch), output);
-    struct collect_options c = {.batch = span_of(batch), .output = output};
+    struct collect_options c = {
+        .batch = span_of(batch), .output = output, .patience = PATIENCE_S};
     if (e == OK) {
         c.after = output_counts(output).last_event;
         e = collect(g->session, &c, &r, &g->why);

@@ -10,6 +10,7 @@
 
 #include "client/collect.h"
 #include "client/genfarm_private.h"
+#include "common/backoff.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/redis.h"
@@ -46,11 +47,21 @@ void genfarm_forget_events(struct genfarm *g)
     g->told = NULL;
 }
 
+// A server that refuses is not asked again as fast as it answers.
+static void answered(struct genfarm *g, enum err e)
+{
+    g->reading = false;
+    g->moved = true;
+    g->failures = e == OK ? 0 : g->failures + 1;
+    g->read_ms =
+        e == OK ? 0
+                : clock_mono_ms() + (int64_t)(1000 * backoff_delay(g->failures, 0.1, 5., 0.05));
+}
+
 static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_t n)
 {
     struct genfarm *g = ctx;
-    g->reading = false;
-    g->moved = true;
+    answered(g, e);
     if (e != OK)
         trail_doubt(&g->read);
     for (size_t i = 0; e == OK && i < n; i++) {
@@ -69,8 +80,7 @@ static void on_events(void *ctx, enum err e, const struct queue_event *ev, size_
 static void on_last_event(void *ctx, enum err e, const struct queue_event *ev, size_t n)
 {
     struct genfarm *g = ctx;
-    g->reading = false;
-    g->moved = true;
+    answered(g, e);
     if (e == OK)
         g->lost = !trail_same(&g->read, ev, n);
 }
@@ -81,7 +91,8 @@ static void read_more(struct genfarm *g)
     bool up = redis_ready(session_wait_redis(g->session));
     if (!up)
         trail_doubt(&g->read);
-    if (!up || !g->watching || g->reading || g->lost || !TAILQ_EMPTY(&g->events))
+    if (!up || clock_mono_ms() < g->read_ms || !g->watching || g->reading || g->lost ||
+        !TAILQ_EMPTY(&g->events))
         return;
     if (trail_doubtful(&g->read))
         g->reading = queue_events(q, span_of(g->batch), trail_before(&g->read), 1, 0,

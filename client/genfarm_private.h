@@ -23,8 +23,10 @@ struct genfarm {
     char batch[GENFARM_BATCH_SIZE];
     struct trail read;
     bool watching, reading;
-    bool moved; // a read was answered
-    bool lost;  // the server has lost events
+    bool moved;        // a read was answered
+    unsigned failures; // of reads, one after the other
+    int64_t read_ms;   // nothing is read before: clock_mono_ms()
+    bool lost;         // the server has lost events
     TAILQ_HEAD(, pending) events;
     struct pending *told; // what the last event points into
     struct buf id, json;

@@ -11,15 +11,17 @@
 #include "common/json.h"
 #include "common/secret.h"
 
+#define PATIENCE_S 60.0 // with a server that is there and cannot answer yet
+
 static const struct command commands[] = {
     {"run", "INPUT... ", "The whole farm on this machine: submits, works, saves, sums up",
-     CMD_INPUT | CMD_FARM | CMD_OUTPUT | CMD_JSON | CMD_CONNECT, 1, 1000, cmd_run},
+     CMD_INPUT | CMD_FARM | CMD_OUTPUT | CMD_JSON | CMD_CONNECT | CMD_FOLLOW, 1, 1000, cmd_run},
     {"submit", "INPUT... ", "Puts a batch into the queue and prints its id",
      CMD_INPUT | CMD_SUBMIT | CMD_CONNECT, 1, 1000, cmd_submit},
     {"watch", "BATCH ", "Shows a batch's events as they happen, until it ends",
-     CMD_WATCH | CMD_JSON | CMD_CONNECT, 1, 1, cmd_watch},
+     CMD_WATCH | CMD_JSON | CMD_CONNECT | CMD_FOLLOW, 1, 1, cmd_watch},
     {"collect", "BATCH ", "Waits for a batch and saves each image as it completes",
-     CMD_OUTPUT | CMD_JSON | CMD_CONNECT, 1, 1, cmd_collect},
+     CMD_OUTPUT | CMD_JSON | CMD_CONNECT | CMD_FOLLOW, 1, 1, cmd_collect},
     {"status", "[BATCH] ", "Counts, cost and what limits the farm now", CMD_JSON | CMD_CONNECT,
      0, 1, cmd_status},
     {"list", "", "The newest batches of the queue", CMD_JSON | CMD_CONNECT, 0, 0, cmd_list},
@@ -90,9 +92,24 @@ void cmd_free(struct cmd *c)
 
 enum err cmd_connect(struct cmd *c, const char *url, const char *queue, struct session **out)
 {
-    struct session_options o = {
-        .redis = span_of(url), .queue = span_of(queue), .ca_file = c->ca_file};
+    unsigned groups = c->command->groups;
+    struct session_options o = {.redis = span_of(url),
+                                .queue = span_of(queue),
+                                .ca_file = c->ca_file,
+                                .patience = groups & CMD_DOCTOR              ? 0
+                                            : groups & CMD_FOLLOW || c->wait ? -1
+                                                                             : PATIENCE_S,
+                                .told = cmd_waiting};
     return session_open(&o, out, &c->why);
+}
+
+void cmd_waiting(void *ctx, enum err e, const char *words)
+{
+    (void)ctx;
+    if (e == OK)
+        cmd_say(0, "going on");
+    else
+        cmd_say(0, "waiting: %s", words);
 }
 
 // --- Signals --------------------------------------------------------------------------------

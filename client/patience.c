@@ -20,10 +20,21 @@ static bool passing(const struct patience *p, enum err e)
 
 const char *patience_words(const struct patience *p, enum err e)
 {
-    const char *why = redis_why(session_redis(p->session));
+    const struct redis *r = session_redis(p->session);
+    const char *why = e == ERR_BUSY && redis_ready(r) ? redis_refusal(r) : redis_why(r);
     if (e == ERR_FULL)
         return "the server's memory is full: its maxmemory is reached";
-    return (e == ERR_NET || e == ERR_TIMEOUT) && *why ? why : err_text(e);
+    return (e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY) && *why ? why : err_text(e);
+}
+
+double patience_note(struct patience *p, enum err e, const char *words)
+{
+    if (p->why == OK)
+        p->since_ms = clock_mono_ms();
+    if (p->told && p->why != e)
+        p->told(p->ctx, e, words ? words : patience_words(p, e));
+    p->why = e;
+    return backoff_delay(++p->tries, BASE, CAP, FLOOR);
 }
 
 enum err patience_wait(struct patience *p, enum err e, const char *words)
@@ -33,14 +44,9 @@ enum err patience_wait(struct patience *p, enum err e, const char *words)
         return ERR_CANCELLED;
     if (!passing(p, e))
         return e;
-    if (p->why == OK)
-        p->since_ms = clock_mono_ms();
-    if (!p->endless && clock_mono_ms() - p->since_ms > LIMIT)
+    if (!p->endless && p->why != OK && clock_mono_ms() - p->since_ms > LIMIT)
         return e;
-    if (p->told && p->why != e)
-        p->told(p->ctx, e, words ? words : patience_words(p, e));
-    p->why = e;
-    double delay = backoff_delay(++p->tries, BASE, CAP, FLOOR);
+    double delay = patience_note(p, e, words);
     return session_wait_for(p->session, &never, delay) == ERR_CANCELLED ? ERR_CANCELLED : OK;
 }
 

@@ -24,6 +24,9 @@ struct patience { // {.session = s} is a valid beginning
 // tried again; the failure itself when it should not; ERR_CANCELLED when it was interrupted.
 // `words` NULL: those of the failure.
 MUST_USE enum err patience_wait(struct patience *p, enum err e, const char *words);
+// The same for who does not stop here: says that it waits, and gives the seconds until the next
+// try. What does not pass is not told apart.
+double patience_note(struct patience *p, enum err e, const char *words);
 const char *patience_words(const struct patience *p, enum err e); // of a failure, for people
 void patience_well(struct patience *p);                           // something succeeded
 #endif

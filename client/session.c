@@ -76,12 +76,44 @@ static const char *advice(enum err e)
     }
 }
 
-static enum err connect_once(struct session *s, double seconds, struct buf *why)
+// A replica is one that may become the primary where others see to that.
+static bool cannot_yet(const struct session *s)
 {
-    alarm_in(s, seconds);
+    bool gone = s->why == ERR_NET || s->why == ERR_TIMEOUT || s->why == ERR_ORDER;
+    return s->failed && (s->why == ERR_BUSY || (gone && redis_named(s->redis)));
+}
+
+// What no waiting mends.
+static bool refuses(const struct session *s)
+{
+    enum err e = redis_last_error(s->redis);
+    return e == ERR_AUTH || e == ERR_DENIED || e == ERR_SERVER;
+}
+
+// For both connections, so that it is said once.
+static void wait_until_able(struct session *s, const struct session_options *o)
+{
+    if (o->told)
+        o->told(o->ctx, s->why, redis_why(s->redis));
+    if (o->patience > 0)
+        alarm_in(s, o->patience);
+    while (!(s->up && redis_ready(s->wait_redis)) && !s->late && !refuses(s))
+        ev_run(s->loop, EVRUN_ONCE);
+    ev_timer_stop(s->loop, &s->timer);
+    s->why = s->up ? OK : redis_last_error(s->redis);
+    if (s->up && o->told)
+        o->told(o->ctx, OK, "");
+}
+
+static enum err connect_first(struct session *s, const struct session_options *o,
+                              struct buf *why)
+{
+    alarm_in(s, o->connect > 0 ? o->connect : CONNECT);
     while (!s->up && !s->failed && !s->late)
         ev_run(s->loop, EVRUN_ONCE);
     ev_timer_stop(s->loop, &s->timer);
+    if (o->patience != 0 && cannot_yet(s))
+        wait_until_able(s, o);
     if (s->up)
         return OK;
     enum err e = s->failed ? s->why : ERR_TIMEOUT;
@@ -92,7 +124,7 @@ static enum err connect_once(struct session *s, double seconds, struct buf *why)
     else
         redis_url_show(why, &s->url);
     buf_addf(why, "%s%s; %s", *told ? "" : ": ", *told ? "" : err_text(e), advice(e));
-    return e;
+    return e == ERR_ORDER ? ERR_BUSY : e;
 }
 
 enum err session_open(const struct session_options *o, struct session **out, struct buf *why)
@@ -104,7 +136,7 @@ enum err session_open(const struct session_options *o, struct session **out, str
     if (e == OK && !make(s, o))
         e = ERR_NOMEM;
     if (e == OK)
-        e = connect_once(s, o->connect > 0 ? o->connect : CONNECT, why);
+        e = connect_first(s, o, why);
     if (e != OK) {
         session_close(s);
         return e;

@@ -18,6 +18,13 @@ struct session_options {
     struct span queue;   // name
     const char *ca_file; // for TLS; NULL: the system's
     double connect;      // seconds until it is given up; 0: 5
+    // Seconds that a server is waited for which is there and cannot answer yet: it loads its
+    // data, runs somebody's script, or is being replaced. 0: none; below: for ever. Another
+    // failure is told at once.
+    double patience;
+    // Told when it begins to wait for that, and, with OK, when it is over; may be NULL.
+    void (*told)(void *ctx, enum err e, const char *words);
+    void *ctx;
 };
 // Connects. `why` gets a sentence with the server's address and what to do.
 MUST_USE enum err session_open(const struct session_options *o, struct session **out,

@@ -13,6 +13,7 @@ struct redis {
     struct redis_cluster *cluster;   // or, without one:
     struct redis_conn *conn;         // to the server, or to the primary
     struct redis_sentinel *sentinel; // only with sentinels
+    bool named;                      // they named a primary when they were asked last
 };
 
 static void on_state(void *ctx, bool up, enum err why)
@@ -33,12 +34,14 @@ static void on_find(void *ctx)
 static void on_found(void *ctx, const struct redis_host *primary)
 {
     struct redis *r = ctx;
+    r->named = true;
     redis_conn_aim(r->conn, primary);
 }
 
 static void on_unfound(void *ctx, enum err e, const char *why)
 {
     struct redis *r = ctx;
+    r->named = false;
     redis_conn_unfound(r->conn, e, why);
 }
 
@@ -117,6 +120,11 @@ bool redis_ready(const struct redis *r)
 const char *redis_why(const struct redis *r)
 {
     return r->cluster ? redis_cluster_why(r->cluster) : redis_conn_why(r->conn);
+}
+
+bool redis_named(const struct redis *r)
+{
+    return r->cluster ? redis_cluster_named(r->cluster) : r->named;
 }
 
 const char *redis_refusal(const struct redis *r)

@@ -68,6 +68,9 @@ void redis_free(struct redis *r); // NULL is fine; requests under way get ERR_CA
 void redis_home(struct redis *r, struct span key);
 bool redis_ready(const struct redis *r);
 const char *redis_why(const struct redis *r); // words for the last failure; never NULL
+// It is known where the server is, and others say that it is the one (sentinels, a cluster's
+// map): when it does not answer, another may be taking over.
+bool redis_named(const struct redis *r);
 // What the server answered last when it refused a request ("BUSY Redis is busy running a
 // script..."), for people; "" before, and in a cluster.
 const char *redis_refusal(const struct redis *r);

@@ -182,6 +182,11 @@ void redis_cluster_home(struct redis_cluster *c, struct span key)
     c->home = redis_slot(key);
 }
 
+bool redis_cluster_named(const struct redis_cluster *c)
+{
+    return cluster_home(c);
+}
+
 bool redis_cluster_ready(const struct redis_cluster *c)
 {
     return c->up;

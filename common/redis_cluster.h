@@ -18,6 +18,7 @@ struct redis_cluster;
 struct redis_cluster *redis_cluster_new(struct ev_loop *loop, const struct redis_options *o);
 void redis_cluster_free(struct redis_cluster *c); // as redis_free()
 void redis_cluster_home(struct redis_cluster *c, struct span key);
+bool redis_cluster_named(const struct redis_cluster *c); // a node is said to serve our slot
 bool redis_cluster_ready(const struct redis_cluster *c);
 const char *redis_cluster_why(const struct redis_cluster *c);
 enum err redis_cluster_error(const struct redis_cluster *c);

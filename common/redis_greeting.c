@@ -83,7 +83,7 @@ static void on_role(void *ctx, enum err e, const redisReply *reply)
                    reply->element[0]->type == REDIS_REPLY_STRING &&
                    strcmp(reply->element[0]->str, "master") != 0;
     if (replica)
-        redis_conn_fail(c, ERR_BUSY, "the server is a replica; the primary is needed");
+        redis_conn_fail(c, ERR_ORDER, "the server is a replica; the primary is needed");
     else
         redis_conn_welcome(c);
 }

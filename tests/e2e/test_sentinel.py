@@ -46,6 +46,9 @@ def failover():
         quiet_and_in_sync(primary)
         primary.kill()
         watchers[0].kill()
+        # Who comes in the middle of it waits until there is a primary.
+        late = f.genfarm("status", batch, "--json")
+        assert json.loads(late.stdout)["total"] == JOBS, late.stderr
         events += [json.loads(line) for line in watch.stdout]
         assert watch.wait(30) == 0
         ends = check_events(events, JOBS)

@@ -358,7 +358,7 @@ static void a_replica_is_refused(void **state)
     redis_server_do(r->server, "REPLICAOF 127.0.0.1 %u", redis_server_free_port());
     struct link *l = link_new(r->loop, url, NULL);
     link_down(l);
-    assert_int_equal(l->why, ERR_BUSY);
+    assert_int_equal(l->why, ERR_ORDER);
     redis_server_do(r->server, "REPLICAOF NO ONE");
     link_up(l);
     link_free(l);
