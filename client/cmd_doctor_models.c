@@ -16,6 +16,13 @@
 
 // --- The key --------------------------------------------------------------------------------
 
+static void check_file(struct doctor *d, const char *file)
+{
+    if (secret_exposed(file))
+        doctor_say(d, DOCTOR_WARN, "key",
+                   "%.300s: others than its owner may read it; chmod 600", file);
+}
+
 static bool check_key(struct doctor *d, struct buf *key)
 {
     const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
@@ -26,8 +33,9 @@ static bool check_key(struct doctor *d, struct buf *key)
                    "none in this environment: models were not asked for; workers need one");
     else if (e != OK)
         doctor_say(d, DOCTOR_FAIL, "key", "%s", buf_str(&why));
-    else if (!d->cmd->key_file && google && *google && gemini && *gemini &&
-             strcmp(google, gemini) != 0)
+    else if (d->cmd->key_file)
+        check_file(d, d->cmd->key_file);
+    else if (google && *google && gemini && *gemini && strcmp(google, gemini) != 0)
         doctor_say(d, DOCTOR_WARN, "key",
                    "GOOGLE_API_KEY and GEMINI_API_KEY differ; the first one is used");
     buf_free(&why);
@@ -131,6 +139,8 @@ static void ask_projects(struct doctor *d, const char *base)
     for (size_t i = 0; why.len == 0 && i < all->n; i++)
         for (size_t k = 0; k < all->at[i].n_keys; k++) {
             const struct project_key *key = &all->at[i].keys[k];
+            if (!key->in_env && key->from)
+                check_file(d, key->from);
             struct asking a = {base, buf_span(&key->secret), all->at[i].name, key->from};
             enum asked next = WENT_ON;
             for (size_t m = 0; next == WENT_ON && m < (k ? 1 : d->n_models); m++)

@@ -144,6 +144,16 @@ static void check_cut(struct doctor *d, const char *value)
         doctor_say(d, DOCTOR_OK, "aof-load-truncated", "%s", value);
 }
 
+// Where the server takes no writes for that (stop-writes-on-bgsave-error), it does not even
+// answer PING, and nobody comes here.
+static void check_snapshots(struct doctor *d, const char *info)
+{
+    struct span last = field(info, "rdb_last_bgsave_status");
+    if (last.len && !span_is(last, "ok"))
+        doctor_say(d, DOCTOR_WARN, "snapshots",
+                   "the last one failed: is the server's disk full, or its folder read-only?");
+}
+
 static void check_persistence(struct doctor *d, const char *info, struct config *c)
 {
     if (!field(info, "aof_enabled").len)
@@ -292,6 +302,7 @@ void doctor_server(struct doctor *d)
     if (e != OK)
         doctor_say(d, DOCTOR_WARN, "info",
                    "memory, persistence and replicas were not checked: INFO: %s", err_text(e));
+    check_snapshots(d, info);
     check_persistence(d, info, &c);
     check_memory(d, info);
     check_replicas(d, info, &c);

@@ -18,6 +18,7 @@
 #include "client/output_files.h"
 #include "client/sheet_live.h"
 #include "common/file.h"
+#include "common/secret.h"
 
 #define MAX_PATH 4096
 #define DRAIN_S  70 // the worker's grace and some
@@ -146,6 +147,8 @@ static int check_key(struct run *r)
 {
     const struct cmd *c = r->cmd;
     const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
+    if (c->key_file && secret_exposed(c->key_file))
+        cmd_say(0, "%s: others than its owner may read it; chmod 600", c->key_file);
     if (c->key_file || c->projects_file || (google && *google) || (gemini && *gemini))
         return 0;
     return cmd_say(EXIT_CANNOT, "no Gemini key: set GOOGLE_API_KEY or GEMINI_API_KEY, or give "

@@ -194,6 +194,8 @@ int main(int argc, char *argv[])
         return EXIT_DONE;
     }
     const struct command *command = find(word);
+    if (command && command->groups & (CMD_FARM | CMD_DOCTOR)) // which have keys
+        secret_no_dumps();
     if (command)
         return run(command, argc - 1, argv + 1);
     if (word[0])

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "common/file.h"
 #include "common/text.h"
@@ -57,6 +58,12 @@ enum err secret_read(struct buf *out, const char *file, const char *const *names
     *out = (struct buf){.max = SECRET_MAX};
     enum err e = file ? from_file(out, file, why) : from_environment(out, names, why);
     return e == OK ? check(out, file, why) : e;
+}
+
+bool secret_exposed(const char *file)
+{
+    struct stat s;
+    return stat(file, &s) == 0 && S_ISREG(s.st_mode) && (s.st_mode & 077) != 0;
 }
 
 void secret_free(struct buf *key)

@@ -13,6 +13,9 @@
 MUST_USE enum err secret_read(struct buf *out, const char *file, const char *const *names,
                               struct buf *why);
 void secret_free(struct buf *key); // leaves nothing of it in memory
+// Others than its owner may read or write that file: worth a warning. False where it is not
+// there.
+bool secret_exposed(const char *file);
 // Takes the variables out of the environment, and out of /proc/PID/environ: programs that are
 // started later do not get them.
 void secret_forget(const char *const *names);

@@ -121,6 +121,24 @@ static void hide_keys(const struct settings *s)
             log_secret(buf_span(&s->projects.at[i].keys[k].secret));
 }
 
+static void warn_of_file(const char *file)
+{
+    if (secret_exposed(file))
+        log_warn("others than its owner may read a key's file", "file=" LOGQ, file);
+}
+
+static void warn_of_files(const struct settings *s)
+{
+    if (s->key_file)
+        warn_of_file(s->key_file);
+    for (size_t i = 0; s->projects_file && i < s->projects.n; i++)
+        for (size_t k = 0; k < s->projects.at[i].n_keys; k++) {
+            const struct project_key *key = &s->projects.at[i].keys[k];
+            if (!key->in_env && key->from)
+                warn_of_file(key->from);
+        }
+}
+
 static bool make_keyrings(struct program *p)
 {
     const struct projects *all = &p->settings.projects;
@@ -196,6 +214,7 @@ static enum err begin(struct program *p, struct buf *why)
         return e;
     }
     hide_keys(s);
+    warn_of_files(s);
     if (!s->key_file && !s->projects_file && getenv("GOOGLE_API_KEY") &&
         getenv("GEMINI_API_KEY") &&
         strcmp(getenv("GOOGLE_API_KEY"), getenv("GEMINI_API_KEY")) != 0)

@@ -55,6 +55,14 @@ static void read_job(struct task *t)
         job_show_id(&t->id, &t->job, t->ticket.index);
 }
 
+// It is sent as what it was admitted as: limits, prices and quotas are those of the list's
+// model.
+static void check_model(struct task *t, struct span model)
+{
+    if (t->invalid.len == 0 && !span_equal(t->job.model, model))
+        buf_add_str(&t->invalid, "the job's model is not that of the list it was in");
+}
+
 // The lane is that of the list, where a job may be that wanted another one at first.
 static void read_times(struct task *t, const struct queue_claimed *c)
 {
@@ -96,6 +104,7 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
         return NULL;
     }
     read_job(t);
+    check_model(t, c->model);
     read_times(t, c);
     return t;
 }

@@ -86,6 +86,39 @@ def settings():
         expect(doctor(f), "memory", "warn", "soon")
 
 
+def no_room_on_the_disk():
+    """A snapshot that fails stops all writes; an append-only file that cannot be written does."""
+    with Keyless() as f:
+        f.redis(*GOOD, "--dbfilename", "is-a-folder")
+        found = doctor(f)
+        assert "snapshots" not in found
+        os.mkdir(f.path("is-a-folder"))
+        f.cli("CONFIG", "SET", "save", "3600 100000")
+        f.cli("BGSAVE")
+        farm.until(lambda: "rdb_last_bgsave_status:err" in f.cli("INFO", "persistence"))
+        expect(doctor(f), "redis", "fail", "MISCONF")
+        f.cli("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+        expect(doctor(f), "snapshots", "warn", "failed")
+    with Keyless() as f:
+        found = doctor(f, "--redis", Fake("7.2.5", 0, aof_enabled=1, aof_last_write_status="err").url)
+        expect(found, "appendonly", "fail", "cannot be written")
+        found = doctor(f, "--redis", Fake("7.2.5", 0, aof_enabled=1, aof_last_write_status="ok").url)
+        assert "cannot be written" not in found["appendonly"][1], found
+
+
+def many_clients():
+    with Keyless() as f:
+        f.redis(*GOOD, "--maxclients", "20")
+        assert "clients" not in doctor(f)
+        held = []
+        for _ in range(16):
+            s = socket.socket(socket.AF_UNIX)
+            s.connect(f.socket)
+            held.append(s)
+        farm.until(lambda: "connected_clients:17" in f.cli("INFO", "clients"))
+        expect(doctor(f), "clients", "warn", "of at most 20; raise maxclients")
+
+
 def what_waits():
     with Keyless() as f:
         f.redis(*GOOD)
@@ -153,12 +186,13 @@ def who_may_not_ask():
 
 
 class Fake(socketserver.ThreadingTCPServer):
-    """A server that says it is such a version, and of such a time."""
+    """A server that says it is such a version, and of such a time, and what else INFO has."""
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, version, ahead):
+    def __init__(self, version, ahead, **more):
         self.version, self.ahead = version, ahead
+        self.more = "".join("%s:%s\r\n" % pair for pair in more.items()).encode()
         super().__init__(("127.0.0.1", 0), Answers)
         threading.Thread(target=self.serve_forever, daemon=True).start()
         self.url = "redis://127.0.0.1:%d" % self.server_address[1]
@@ -182,7 +216,8 @@ class Answers(socketserver.StreamRequestHandler):
         now = time.time() + self.server.ahead
         bulk = lambda b: b"$%d\r\n%s\r\n" % (len(b), b)
         return {
-            b"INFO": bulk(b"# Server\r\nredis_version:%s\r\n" % self.server.version.encode()),
+            b"INFO": bulk(b"# Server\r\nredis_version:%s\r\n" % self.server.version.encode() +
+                          self.server.more),
             b"PING": b"+PONG\r\n",
             b"CLIENT": b"+OK\r\n",
             b"ROLE": b"*1\r\n" + bulk(b"master"),
@@ -227,8 +262,12 @@ def keys_and_models():
         name = f.path("key")
         with open(name, "w") as out:
             out.write("the-only-good-key\n")
+        os.chmod(name, 0o644)
+        expect(doctor(f, "--api-key-file", name, status=0), "key", "warn", "may read it")
+        os.chmod(name, 0o600)
         found = doctor(f, "--api-key-file", name, status=0)
         expect(found, default, "ok", "the key is good")
+        assert "key" not in found
         found = doctor(f, "--api-key-file", name, "--model", "gemini-9-nothing", status=1)
         expect(found, "gemini-9-nothing", "fail", "is not there")
         assert default not in found
@@ -277,5 +316,5 @@ def models_that_retire():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([a_good_farm, settings, what_waits, replicas, who_may_not_ask,
+    sys.exit(farm.main([a_good_farm, settings, no_room_on_the_disk, many_clients, what_waits, replicas, who_may_not_ask,
                         versions_and_clocks, keys_and_models, models_that_retire]))

@@ -9,6 +9,7 @@ import sys
 
 import farm
 from farm import BIN, Farm
+from heads import Heads
 
 Q = "genfarm:{default}:"
 PREFIX = """
@@ -239,10 +240,17 @@ def clients():
             subprocess.run(["rm", "-rf", f.path("out")], check=True)
 
 
+# Of a request: its first line, and the names of its headers, and no others.
+FIRST = r"POST /v1beta/models/[A-Za-z0-9][A-Za-z0-9._-]{0,99}:generateContent HTTP/1\.1\r\n"
+HEADERS = ["host", "user-agent", "accept", "x-goog-api-key", "content-type", "content-length"]
+
+
 def workers():
     """One worker lives through every kind of damage, and works when it is over."""
     with Checked() as f:
         f.emulator("--latency", "2ms")
+        heads = Heads(f.env["GOOGLE_GEMINI_BASE_URL"])
+        f.env["GOOGLE_GEMINI_BASE_URL"] = heads.url()
         f.redis()
         f.prompts(6)
         log = f.path("worker%d.log" % len(f.children))
@@ -270,7 +278,11 @@ def workers():
         f.well(worker, log)
         shown = hashlib.sha256(b"as shown").hexdigest()
         for m in f.requests():
-            assert "evil" not in json.dumps(m).lower() and m.get("prompt") != shown, m
+            assert m.get("prompt") != shown, m
+        assert heads.heads
+        for head in heads.heads:
+            assert re.fullmatch(FIRST, head[0]), head
+            assert [line.partition(":")[0].lower() for line in head[1:]] == HEADERS, head
         worker.terminate()
         assert worker.wait(20) == 0
 

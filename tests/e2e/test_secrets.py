@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -200,6 +201,50 @@ def passwords_of_redis():
                 assert PASSWORD not in open(f.path(name)).read()
 
 
+def no_dumps_of_clients():
+    """Clients that have keys write no core either, nor do the programs they start. (That others may
+    not look into them is tested where it is set: a sanitizer, which looks into its own process,
+    forbids it.)"""
+    none = lambda pid: any(line.split()[:6] == ["Max", "core", "file", "size", "0", "0"]
+                           for line in read(pid, "limits").decode().splitlines())
+    with Farm() as f:
+        f.emulator("--latency", "600s")
+        f.env["GEMINI_API_KEY"] = KEY
+        p = f.start(os.path.join(BIN, "genfarm"), "run", f.prompts(1), "-o", f.path("run"),
+                    stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        farm.until(lambda: none(p.pid))
+        farm.until(lambda: len(children(p.pid)) == 2 and all(none(c) for c in children(p.pid)))
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            d = f.start(os.path.join(BIN, "genfarm"), "doctor", "--gemini-base-url",
+                        "http://127.0.0.1:%d" % deaf.getsockname()[1], stderr=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL)
+            deaf.accept()
+            assert none(d.pid)
+            d.kill()
+        p.kill()
+        p.wait()
+
+
+def key_files_for_all_to_read():
+    with Farm() as f:
+        f.emulator("--key", KEY, "--latency", "5ms")
+        f.redis()
+        del f.env["GEMINI_API_KEY"]
+        name = f.path("key")
+        with open(name, "w") as out:
+            out.write(KEY)
+        for mode, warned in ((0o640, True), (0o602, True), (0o600, False)):
+            os.chmod(name, mode)
+            log = f.path("worker%d.log" % len(f.children))
+            w = f.worker("--api-key-file", name, "--sink", "dir:" + f.path("out"))
+            farm.until(lambda: "registered" in open(log).read())
+            assert ("may read a key's file" in open(log).read()) == warned, oct(mode)
+            w.terminate()
+            assert w.wait(20) == 0
+            r = f.genfarm("run", f.prompts(1), "-o", f.path("run"), "--api-key-file", name)
+            assert ("may read it" in r.stderr) == warned, r.stderr
+
+
 def core_dumps():
     def dumps(argv, f, started):
         folder = f.path("cwd%d" % len(f.children))
@@ -223,4 +268,5 @@ def core_dumps():
 
 if __name__ == "__main__":
     sys.exit(farm.main([what_the_provider_says_again, keys_in_files, a_private_farm,
-                        passwords_of_redis, core_dumps]))
+                        passwords_of_redis, no_dumps_of_clients, key_files_for_all_to_read,
+                        core_dumps]))

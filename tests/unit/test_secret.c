@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/file.h"
@@ -101,6 +105,48 @@ static void forgotten(void **state)
     (void)value;
 }
 
+static void files_of_others(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/genfarm-secret-XXXXXX";
+    int fd = mkstemp(path);
+    static const struct {
+        mode_t mode;
+        bool exposed;
+    } cases[] = {{0600, false}, {0400, false}, {0640, true}, {0604, true}, {0602, true}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        assert_int_equal(fchmod(fd, cases[i].mode), 0);
+        assert_int_equal(secret_exposed(path), cases[i].exposed);
+    }
+    close(fd);
+    unlink(path);
+    assert_false(secret_exposed(path));
+    assert_false(secret_exposed("/dev/null"));
+}
+
+// Leak detection looks into its own process, and may.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MAY_LOOK 1
+#else
+#define MAY_LOOK 0
+#endif
+
+static void no_dumps(void **state)
+{
+    (void)state;
+    struct rlimit limit = {1, 1};
+    pid_t pid = fork(); // for it cannot be taken back
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        secret_no_dumps();
+        bool none = getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0;
+        _exit(none && prctl(PR_GET_DUMPABLE) == MAY_LOOK ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 static void arguments(void **state)
 {
     (void)state;
@@ -127,6 +173,8 @@ int main(void)
         cmocka_unit_test(what_no_header_can_carry),
         cmocka_unit_test(files),
         cmocka_unit_test(forgotten),
+        cmocka_unit_test(files_of_others),
+        cmocka_unit_test(no_dumps),
         cmocka_unit_test(arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
