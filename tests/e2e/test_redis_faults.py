@@ -2,6 +2,7 @@
 nothing is done twice; who waits says so once, and once that it is over, and asks again with growing
 pauses."""
 import json
+import os
 import re
 import signal
 import subprocess
@@ -9,12 +10,19 @@ import sys
 import threading
 
 import farm
-from farm import Farm
+from farm import BIN, Farm
 
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
 AWAY = re.compile('redis is away|redis cannot do its work|redis refuses')
 BACK = re.compile('connected to redis|redis does its work again|redis goes on|redis accepts')
 MOST = 300  # commands that all may send in a spell of some seconds
+
+
+def commands(f):
+    """That the server was sent so far; not those that scripts made."""
+    stats = f.cli("INFO", "commandstats")
+    made = re.findall(r"cmdstat_(?:evalsha|eval|blpop|xread):calls=(\d+)", stats)
+    return sum(map(int, made + re.findall(r"rejected_calls=(\d+)", stats)))
 
 
 class Run:
@@ -29,7 +37,9 @@ class Run:
         self.worker = f.worker("--concurrency", "8", "--lease", lease, "--sink",
                                "dir:" + f.path("out"))
         self.batch = f.genfarm("submit", f.prompts(n), "--batch", "b").stdout.strip()
-        self.watch = f.follow("watch", self.batch, "--json")
+        self.said = f.path("watch.log")
+        self.watch = f.start(os.path.join(BIN, "genfarm"), "watch", self.batch, "--json", text=True,
+                             stdout=subprocess.PIPE, stderr=open(self.said, "w"))
         self.events = []
         self.reader = threading.Thread(target=self.read)
         self.reader.start()
@@ -63,10 +73,14 @@ class Run:
             assert once is None or sum(once in line for line in log) == 1, once
 
     def commands(self):
-        """That the server was sent so far; not those that scripts made."""
-        stats = self.f.cli("INFO", "commandstats")
-        made = re.findall(r"cmdstat_(?:evalsha|eval|blpop|xread):calls=(\d+)", stats)
-        return sum(map(int, made + re.findall(r"rejected_calls=(\d+)", stats)))
+        return commands(self.f)
+
+    def watcher_said(self):
+        """That it waits, perhaps for another reason then, and by turns that it goes on."""
+        with open(self.said) as said:
+            words = "".join("w" if "waiting: " in line else "g" for line in said
+                            if "waiting: " in line or "going on" in line)
+        assert re.fullmatch("(w{1,3}g)*", words), words
 
     def reach(self, n):
         farm.until(lambda: self.done() >= n)
@@ -76,6 +90,7 @@ class Run:
         self.reader.join(90)
         assert not self.reader.is_alive(), "the watcher waits for ever at %d" % self.done()
         assert self.watch.wait(10) == 0
+        self.watcher_said()
         ends = farm.check_events(self.events, self.n)
         assert all(e["event"] == "completed" for e in ends)
         asked = len(self.f.requests())
@@ -188,7 +203,6 @@ def cannot_persist():
         f.cli("BGSAVE")
         farm.until(lambda: "rdb_last_bgsave_status:err" in f.cli("INFO", "persistence"))
         farm.until(lambda: "MISCONF" in f.cli("SET", "x", "1"))
-        f.worker("--queue", "idle")  # waits for work, and is refused that
         before = run.commands()
         run.away()
         farm.time.sleep(1)  # the fault itself goes on
@@ -237,7 +251,26 @@ def keys_of_another_type():
         farm.until(lambda: run.words().count(True) == run.words().count(False))
 
 
+def never_woken():
+    """A worker that is refused at once whenever it waits for work asks again with growing pauses, and
+    works when it may."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.cli("SET", "genfarm:{default}:wake", "no list")
+        log = f.path("worker%d.log" % len(f.children))
+        f.worker("--sink", "dir:" + f.path("out"))
+        farm.until(lambda: "registered" in open(log).read())
+        refused = lambda: int(f.cli("INFO", "errorstats").split("errorstat_WRONGTYPE:count=")[1].split()[0])
+        farm.until(lambda: "WRONGTYPE" in f.cli("INFO", "errorstats"))
+        before = refused()
+        farm.time.sleep(2)  # the fault itself goes on
+        assert refused() - before < 60, refused() - before
+        f.cli("DEL", "genfarm:{default}:wake")
+        f.genfarm("watch", f.genfarm("submit", f.prompts(3)).stdout.strip())
+
+
 if __name__ == "__main__":
     sys.exit(farm.main([killed_with_aof, away_longer_than_all_leases, hangs_longer_than_a_lease,
                         scripts_flushed, connections_cut, memory_full, read_only, cannot_persist,
-                        busy, keys_of_another_type]))
+                        busy, keys_of_another_type, never_woken]))
