@@ -10,6 +10,7 @@ from wire import end_of  # noqa: E402
 
 HTTP = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\nthis is no Redis\n"
 LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+BUSY = b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL\r\n"
 
 
 class Liar:
@@ -77,5 +78,9 @@ class Liar:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
+def command(one):
+    return one.split(b"\r\n")[2].upper()
+
+
 def is_script(one):
-    return one.split(b"\r\n")[2].upper().startswith(b"EVAL")
+    return command(one).startswith(b"EVAL")

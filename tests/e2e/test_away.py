@@ -106,6 +106,26 @@ def interrupted():
         c.reader.join(20)
 
 
+def the_library():
+    """A program in C that waits for events of a busy server asks for them with pauses."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        l = Liar(f.path("liar.sock"), f.socket)
+        f.env["GENFARM_REDIS_URL"] = l.url()
+        program = f.start(os.path.join(BIN, "genfarm-example"), "a tree", cwd=f.dir,
+                          stdout=farm.subprocess.DEVNULL, stderr=farm.subprocess.DEVNULL)
+        farm.until(lambda: "xread" in f.cli("CLIENT", "LIST"))
+        l.lie = lambda one: liar.BUSY if liar.command(one) == b"XREAD" else None
+        farm.until(lambda: l.lies > 0)
+        before = l.lies
+        farm.time.sleep(2)  # the fault itself goes on
+        assert l.lies - before < 60, l.lies - before
+        l.lie = None
+        f.worker("--sink", "dir:" + f.path("out"))
+        assert program.wait(60) == 0
+
+
 class Lied:
     """A batch whose worker and watcher speak with a liar."""
 
@@ -202,5 +222,5 @@ def of_another_shape():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([away_for_as_long_as_it_takes, busy_at_the_first_connect, interrupted,
+    sys.exit(farm.main([away_for_as_long_as_it_takes, busy_at_the_first_connect, interrupted, the_library,
                         no_redis_at_all, one_answer_too_many, of_another_shape]))
