@@ -169,6 +169,29 @@ static enum err read_days(struct usage *u, struct session *s)
     return e;
 }
 
+static int64_t sum_of(const struct usage *u, size_t figure)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i < u->n; i++)
+        sum += u->rows[i].v[figure];
+    return sum;
+}
+
+// The ledger is bounded, and may be off: what the sums of the days have beyond it is said.
+static enum err read_batches(struct usage *u, struct session *s)
+{
+    struct usage days = {.cmd = u->cmd, .by = BY_DAY, .since = u->since, .until = u->until};
+    enum err e = u->cmd->only_batch ? OK : read_days(&days, s); // before: both only grow
+    if (e == OK)
+        e = cmd_ledger(u->cmd, s, u->since, u->until, add_call, u);
+    int64_t missing = sum_of(&days, CALLS) - sum_of(u, CALLS);
+    if (e == OK && missing > 0)
+        cmd_say(0, "%" PRId64 " calls of these days are not in the ledger, and in no row",
+                missing);
+    free(days.rows);
+    return e;
+}
+
 // --- Showing --------------------------------------------------------------------------------
 
 static bool has(const struct usage *u, size_t figure)
@@ -322,7 +345,7 @@ int cmd_usage(struct cmd *c)
     if (e != OK)
         return cmd_fail(c, e);
     if (u.by == BY_BATCH)
-        e = cmd_ledger(c, s, u.since, u.until, add_call, &u);
+        e = read_batches(&u, s);
     else
         e = read_days(&u, s);
     session_close(s);

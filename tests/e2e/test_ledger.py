@@ -261,6 +261,10 @@ def bounded_or_off():
         f.genfarm("submit", f.prompts(10), *MODEL, "--batch", "c")
         f.genfarm("watch", "c")
         assert not [r for r in calls(f) if r["batch"] == "c"]
+        r = f.genfarm("usage", "--by", "batch", "--json")
+        (row,) = [json.loads(line) for line in r.stdout.splitlines()]
+        assert row["batch"] == "b" and 0 < row["calls"] < 600, row
+        assert "%d calls of these days are not in the ledger" % (610 - row["calls"]) in r.stderr
 
 
 if __name__ == "__main__":
