@@ -321,8 +321,8 @@ enum err queue_states(struct queue *q, struct span batch, uint32_t first, size_t
 
 // --- Workers --------------------------------------------------------------------------------
 
-// [inc, lease's end, host, pid, concurrency, flight, version, sink, since, limits, projects]; nil where
-// unknown
+// [inc, lease's end, host, pid, concurrency, flight, version, sink, since, limits, projects];
+// nil where unknown
 static enum err read_worker(const redisReply *r, struct queue_worker *w)
 {
     struct span *texts[] = {&w->host,   &w->pid,     &w->concurrency,
