@@ -1,100 +1,39 @@
 // cmd_usage.c - genfarm usage: what was used, by user, model, lane or day, as the queue sums it
 // up; or by batch, as the ledger's entries add up.
-#include <ev.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "client/cmd.h"
+#include "client/usage_rows.h"
 #include "common/clock.h"
 #include "common/json.h"
 #include "common/text.h"
 
 #define DAY_MS   86400000
-#define MAX_ROWS 10000
 #define MAX_DAYS 401
-#define MAX_NAME 128
-
-enum {
-    CALLS,
-    IMAGES,
-    COMPLETED,
-    FAILED,
-    CANCELLED,
-    UNKNOWN,
-    IN_TOKENS,
-    OUT_TOKENS,
-    BYTES,
-    COST,
-    N_FIGURES
-};
-static const char *const figures[N_FIGURES] = {
-    [CALLS] = "calls",         [IMAGES] = "images",
-    [COMPLETED] = "completed", [FAILED] = "failed",
-    [CANCELLED] = "cancelled", [UNKNOWN] = "unknown",
-    [IN_TOKENS] = "in_tokens", [OUT_TOKENS] = "out_tokens",
-    [BYTES] = "bytes",         [COST] = "cost"};
-
-struct row {
-    char name[MAX_NAME];
-    int64_t v[N_FIGURES];
-};
 
 struct usage {
     struct cmd *cmd;
     enum { BY_USER, BY_LANE, BY_MODEL, BY_DAY, BY_BATCH } by; // parts of a field's name first
     int64_t day, since, until;                                // since 1970-01-01
-    struct row *rows;                                         // by name
-    size_t n;
+    struct usage_rows rows;
     bool done;
     enum err err;
 };
 
 // --- Adding up ------------------------------------------------------------------------------
 
-// The place of the name among the rows, or where it belongs; *there: which of both.
-static size_t find(const struct usage *u, struct span name, bool *there)
+// ERR_NOMEM, with words where there are too many.
+static enum err row_of(struct usage *u, struct span name, struct usage_row **out)
 {
-    size_t low = 0, high = u->n;
-    *there = false;
-    while (low < high && !*there) {
-        size_t mid = (low + high) / 2;
-        const char *is = u->rows[mid].name;
-        size_t len = strlen(is), least = len < name.len ? len : name.len;
-        int order = memcmp(name.ptr, is, least);
-        if (order == 0)
-            order = (name.len > len) - (name.len < len);
-        *there = order == 0;
-        if (order > 0)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return high;
-}
-
-static struct row *row_of(struct usage *u, struct span name)
-{
-    bool there;
-    size_t at = find(u, name, &there);
-    if (there)
-        return &u->rows[at];
-    if (u->n == MAX_ROWS) {
-        buf_clear(&u->cmd->why);
+    if ((*out = usage_row(&u->rows, name)))
+        return OK;
+    if (u->rows.n == USAGE_MAX_ROWS && u->cmd->why.len == 0)
         buf_addf(&u->cmd->why, "there would be more than %d rows; ask for fewer days",
-                 MAX_ROWS);
-        return NULL;
-    }
-    struct row *more = realloc(u->rows, (u->n + 1) * sizeof *more);
-    if (!more)
-        return NULL;
-    u->rows = more;
-    memmove(more + at + 1, more + at, (u->n++ - at) * sizeof *more);
-    more[at] = (struct row){0};
-    snprintf(more[at].name, MAX_NAME, "%.*s", (int)name.len, name.ptr);
-    return &more[at];
+                 USAGE_MAX_ROWS);
+    return ERR_NOMEM;
 }
 
 // USER/LANE/MODEL/WHAT into its parts.
@@ -106,26 +45,27 @@ static bool split(struct span field, struct span parts[4])
             return false;
         parts[i] = (struct span){field.ptr, (size_t)(slash - field.ptr)};
         field = (struct span){slash + 1, field.len - parts[i].len - 1};
-        if (parts[i].len == 0 || parts[i].len >= MAX_NAME)
+        if (parts[i].len == 0 || parts[i].len >= USAGE_MAX_NAME)
             return false;
     }
     parts[3] = field;
     return true;
 }
 
-static bool add(struct usage *u, struct span field, struct span number)
+static enum err add(struct usage *u, struct span field, struct span number)
 {
     struct span parts[4];
     char day[CLOCK_RFC3339_SIZE];
+    struct usage_row *r;
     int64_t v;
     if (!split(field, parts) || text_int(number, INT64_MIN, INT64_MAX, &v) != OK)
-        return true; // not ours: passed over
+        return OK; // not ours: passed over
     clock_rfc3339(u->day * DAY_MS, day);
-    struct row *r = row_of(u, u->by == BY_DAY ? (struct span){day, 10} : parts[u->by]);
-    for (size_t i = 0; r && i < N_FIGURES; i++)
-        if (span_is(parts[3], figures[i]))
+    enum err e = row_of(u, u->by == BY_DAY ? (struct span){day, 10} : parts[u->by], &r);
+    for (size_t i = 0; e == OK && i < USAGE_FIGURES; i++)
+        if (span_is(parts[3], usage_figures[i]))
             r->v[i] += v;
-    return r != NULL;
+    return e;
 }
 
 // What jobs came to is no matter of the ledger.
@@ -133,16 +73,19 @@ static enum err add_call(void *ctx, const struct ledger_call *c)
 {
     struct usage *u = ctx;
     const struct queue_figures *f = &c->figures;
-    struct row *r = job_name_ok(c->batch) ? row_of(u, c->batch) : NULL;
-    if (!r)
-        return job_name_ok(c->batch) ? ERR_NOMEM : OK;
-    r->v[CALLS] += f->calls;
-    r->v[IMAGES] += f->images;
-    r->v[UNKNOWN] += f->unknown;
-    r->v[IN_TOKENS] += f->input_tokens;
-    r->v[OUT_TOKENS] += f->output_tokens;
-    r->v[BYTES] += f->bytes;
-    r->v[COST] += f->cost_micro;
+    struct usage_row *r;
+    if (!job_name_ok(c->batch))
+        return OK;
+    enum err e = row_of(u, c->batch, &r);
+    if (e != OK)
+        return e;
+    r->v[USAGE_CALLS] += f->calls;
+    r->v[USAGE_IMAGES] += f->images;
+    r->v[USAGE_UNKNOWN] += f->unknown;
+    r->v[USAGE_IN_TOKENS] += f->input_tokens;
+    r->v[USAGE_OUT_TOKENS] += f->output_tokens;
+    r->v[USAGE_BYTES] += f->bytes;
+    r->v[USAGE_COST] += f->cost_micro;
     return OK;
 }
 
@@ -152,8 +95,7 @@ static void on_usage(void *ctx, enum err e, const struct span *names, size_t n)
     u->done = true;
     u->err = e;
     for (size_t i = 0; u->err == OK && i + 1 < n; i += 2)
-        if (!add(u, names[i], names[i + 1]))
-            u->err = ERR_NOMEM;
+        u->err = add(u, names[i], names[i + 1]);
 }
 
 static enum err read_days(struct usage *u, struct session *s)
@@ -169,14 +111,6 @@ static enum err read_days(struct usage *u, struct session *s)
     return e;
 }
 
-static int64_t sum_of(const struct usage *u, size_t figure)
-{
-    int64_t sum = 0;
-    for (size_t i = 0; i < u->n; i++)
-        sum += u->rows[i].v[figure];
-    return sum;
-}
-
 // The ledger is bounded, and may be off: what the sums of the days have beyond it is said.
 static enum err read_batches(struct usage *u, struct session *s)
 {
@@ -184,11 +118,11 @@ static enum err read_batches(struct usage *u, struct session *s)
     enum err e = u->cmd->only_batch ? OK : read_days(&days, s); // before: both only grow
     if (e == OK)
         e = cmd_ledger(u->cmd, s, u->since, u->until, add_call, u);
-    int64_t missing = sum_of(&days, CALLS) - sum_of(u, CALLS);
+    int64_t missing = usage_sum(&days.rows, USAGE_CALLS) - usage_sum(&u->rows, USAGE_CALLS);
     if (e == OK && missing > 0)
         cmd_say(0, "%" PRId64 " calls of these days are not in the ledger, and in no row",
                 missing);
-    free(days.rows);
+    usage_free(&days.rows);
     return e;
 }
 
@@ -196,36 +130,38 @@ static enum err read_batches(struct usage *u, struct session *s)
 
 static bool has(const struct usage *u, size_t figure)
 {
-    return u->by != BY_BATCH || figure < COMPLETED || figure > CANCELLED;
+    return u->by != BY_BATCH || figure < USAGE_COMPLETED || figure > USAGE_CANCELLED;
 }
 
-static void print_json(const struct usage *u, const struct row *r)
+static void print_json(const struct usage *u, const struct usage_row *r)
 {
     struct json_object *o = json_object_new_object();
     json_put_cstr(o, u->cmd->by, r->name);
-    for (size_t i = 0; i < COST; i++)
+    for (size_t i = 0; i < USAGE_COST; i++)
         if (has(u, i))
-            json_put_int(o, figures[i], r->v[i]);
-    json_put_usd(o, "cost_usd", r->v[COST]);
+            json_put_int(o, usage_figures[i], r->v[i]);
+    json_put_usd(o, "cost_usd", r->v[USAGE_COST]);
     cmd_print(o);
 }
 
-static void print_csv(const struct usage *u, const struct row *r)
+static void print_csv(const struct usage *u, const struct usage_row *r)
 {
     printf("%s", r->name); // a name, or a day: nothing to be quoted
-    for (size_t i = 0; i < COST; i++)
+    for (size_t i = 0; i < USAGE_COST; i++)
         if (has(u, i))
             printf(",%" PRId64, r->v[i]);
-    printf(",%" PRId64 ".%06" PRId64 "\n", r->v[COST] / 1000000, r->v[COST] % 1000000);
+    printf(",%" PRId64 ".%06" PRId64 "\n", r->v[USAGE_COST] / 1000000,
+           r->v[USAGE_COST] % 1000000);
 }
 
-static const size_t shown[] = {CALLS, IMAGES, COMPLETED, FAILED, UNKNOWN};
+static const size_t shown[] = {USAGE_CALLS, USAGE_IMAGES, USAGE_COMPLETED, USAGE_FAILED,
+                               USAGE_UNKNOWN};
 #define N_SHOWN (sizeof shown / sizeof *shown)
 
-static void print_row(const struct usage *u, const struct row *r)
+static void print_row(const struct usage *u, const struct usage_row *r)
 {
     struct buf usd = {.max = 64};
-    cmd_show_usd(&usd, r->v[COST]);
+    cmd_show_usd(&usd, r->v[USAGE_COST]);
     printf("%-32s", r->name);
     for (size_t i = 0; i < N_SHOWN; i++)
         if (has(u, shown[i]))
@@ -240,12 +176,12 @@ static void print_head(const struct usage *u)
     if (c->json)
         return;
     printf(c->csv ? "%s" : "%-32s", c->by);
-    for (size_t i = 0; c->csv && i < COST; i++)
+    for (size_t i = 0; c->csv && i < USAGE_COST; i++)
         if (has(u, i))
-            printf(",%s", figures[i]);
+            printf(",%s", usage_figures[i]);
     for (size_t i = 0; !c->csv && i < N_SHOWN; i++)
         if (has(u, shown[i]))
-            printf(" %9s", figures[shown[i]]);
+            printf(" %9s", usage_figures[shown[i]]);
     if (c->csv)
         puts(",cost_usd");
     else
@@ -255,12 +191,12 @@ static void print_head(const struct usage *u)
 static void print_all(const struct usage *u)
 {
     const struct cmd *c = u->cmd;
-    struct row sum = {.name = "in all"};
+    struct usage_row sum = {.name = "in all"};
+    for (size_t k = 0; k < USAGE_FIGURES; k++)
+        sum.v[k] = usage_sum(&u->rows, k);
     print_head(u);
-    for (size_t i = 0; i < u->n; i++) {
-        const struct row *r = &u->rows[i];
-        for (size_t k = 0; k < N_FIGURES; k++)
-            sum.v[k] += r->v[k];
+    for (size_t i = 0; i < u->rows.n; i++) {
+        const struct usage_row *r = u->rows.at[i];
         if (c->json)
             print_json(u, r);
         else if (c->csv)
@@ -351,6 +287,6 @@ int cmd_usage(struct cmd *c)
     session_close(s);
     if (e == OK)
         print_all(&u);
-    free(u.rows);
+    usage_free(&u.rows);
     return e == OK ? EXIT_DONE : cmd_fail(c, e);
 }
