@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/digest.h"
 #include "common/log.h"
 #include "worker/keyring.h"
 #include "worker/lease.h"
@@ -12,15 +11,6 @@
 #include "worker/spool.h"
 #include "worker/storage.h"
 #include "worker/task_batch.h"
-
-void op_call_id(const struct op *o, unsigned slot, uint8_t out[static QUEUE_CALL_ID])
-{
-    uint8_t digest[DIGEST_SIZE];
-    char text[64];
-    snprintf(text, sizeof text, "%s.%u", o->id, slot);
-    digest_of(span_of(text), digest);
-    memcpy(out, digest, QUEUE_CALL_ID);
-}
 
 static void end_here(struct op *o)
 {
@@ -54,15 +44,8 @@ static void end(struct op *o);
 static void on_ended(void *ctx, enum err e, int64_t left)
 {
     struct op *o = ctx;
-    o->asking--;
-    if (e == ERR_LOST)
-        lease_was_lost(o->lease);
-    if (o->lost)
+    if (!op_answered(o, e, end))
         return;
-    if (e != OK) {
-        op_after(o, 0.5, end);
-        return;
-    }
     if (left == 0)
         forget_files(o);
     else
@@ -191,15 +174,8 @@ static void on_loaded(void *ctx, enum err e, const struct queue_claims *c)
 {
     struct op *o = ctx;
     struct span batch = span_of(o->batch);
-    o->asking--;
-    if (e == ERR_LOST)
-        lease_was_lost(o->lease);
-    if (o->lost)
+    if (!op_answered(o, e, load))
         return;
-    if (e != OK) {
-        op_after(o, 0.5, load);
-        return;
-    }
     o->loaded = true;
     for (size_t i = 0; i < c->n_jobs; i++) {
         struct task *t =

@@ -50,16 +50,41 @@ struct op {
     bool loaded, leaving, lost, over;
 };
 
-// --- operation.c: what is done at the provider
+// --- operation.c: its steps
 void op_after(struct op *o, double seconds, void (*step)(struct op *o));
+double op_pause(struct op *o); // seconds until what failed is tried again
+bool op_stops(struct op *o);   // it goes no further here: is left, or lost
+// An answer of the queue has come. False: nothing more is to be done about it; what was asked
+// is asked `again`, where that is worth it.
+bool op_answered(struct op *o, enum err e, void (*again)(struct op *o));
+// Writes down where it stands, then goes on; `made`: the batch was made just now.
+void op_note(struct op *o, const char *state, bool made, void (*then)(struct op *o));
 void op_note_again(struct op *o);
+void op_take_name(char *to, struct span from); // REMOTE_NAME bytes, cut
+double op_server_now(const struct op *o);      // seconds
+const struct remote_ops *op_remote(const struct op *o);
+bool op_all_over(const struct op *o);           // each of its jobs was cancelled
 void op_begin(struct op *o, struct span state); // its jobs are there
 void op_nudge(struct op *o);                    // some of them may be over
 void op_init_timers(struct op *o);
 
+// --- operation_make.c: making it at the provider
+void op_build(struct op *o);      // from the beginning
+void op_upload(struct op *o);     // its lines are written
+void op_find_first(struct op *o); // it may have been made
+
+// --- operation_wait.c: waiting for its end
+void op_look(struct op *o);
+void op_still_waiting(struct op *o);
+
+// --- operation_rows.c: its answers
+void op_fetch(struct op *o);
+void op_finish(struct op *o);        // all there will ever be of the rows has come
+void op_finish_unmade(struct op *o); // nothing was made of it at all
+// It was refused: each job is told so.
+void op_refused(struct op *o, const struct remote_reply *r);
+
 // --- operation_hold.c: holding it
 void op_go_away(struct op *o);      // leaves it, once nothing is in hand
 void op_look_if_done(struct op *o); // ends it, when nothing is left
-// Of the call that makes the job in this slot: the same whoever asks.
-void op_call_id(const struct op *o, unsigned slot, uint8_t out[static QUEUE_CALL_ID]);
 #endif
