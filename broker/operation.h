@@ -50,4 +50,9 @@ MUST_USE enum err operation_note(struct queue *q, struct span inc, struct span o
 // Forgets it if it has no jobs left; else, with `leave`, leaves it to others. value: jobs left.
 MUST_USE enum err operation_end(struct queue *q, struct span inc, struct span op, bool leave,
                                 queue_done *done, void *ctx);
+
+// Those there are, for people to see, 200 at most: what is not told of them is empty or 0;
+// `jobs` is how many are not settled, about.
+typedef void operation_list_done(void *ctx, enum err e, const struct operation *o, size_t n);
+MUST_USE enum err operation_list(struct queue *q, operation_list_done *done, void *ctx);
 #endif

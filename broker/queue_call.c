@@ -167,6 +167,7 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     X(SCRIPT_OP_TAKE, op_take)       \
     X(SCRIPT_OP_NOTE, op_note)       \
     X(SCRIPT_OP_END, op_end)         \
+    X(SCRIPT_OP_LIST, op_list)       \
     X(SCRIPT_CALLS, calls)           \
     X(SCRIPT_HELD, held)             \
     X(SCRIPT_TALLY, tally)           \

@@ -54,6 +54,7 @@ struct queue_call {
         dead_done *dead;
         operation_begun_done *begun;
         operation_taken_done *taken;
+        operation_list_done *operations;
         ledger_done *ledger;
         blob_done *blob;
         blob_chunks_done *chunks;
@@ -119,6 +120,7 @@ enum queue_script {
     SCRIPT_OP_TAKE,
     SCRIPT_OP_NOTE,
     SCRIPT_OP_END,
+    SCRIPT_OP_LIST,
     SCRIPT_CALLS,
     SCRIPT_HELD,
     SCRIPT_TALLY,

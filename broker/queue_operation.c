@@ -1,4 +1,6 @@
 // queue_operation.c - see operation.h.
+#include <stdlib.h>
+
 #include "broker/queue_call.h"
 
 static const struct reply_outcome begin_codes[] = {{1, OK}, {0, ERR_LIMIT}, {-1, ERR_LOST}};
@@ -110,4 +112,38 @@ enum err operation_end(struct queue *q, struct span inc, struct span op, bool le
         q, SCRIPT_OP_END, a,
         &(struct queue_call){
             .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(lease_codes)});
+}
+
+static enum err read_listed(const redisReply *r, struct operation *o)
+{
+    struct span *const texts[] = {&o->op,    &o->inc,   &o->state,  &o->name,
+                                  &o->batch, &o->model, &o->project};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (!reply_str(reply_at(r, i), texts[i]))
+            return ERR_FORMAT;
+    o->created_ms = reply_int_or_zero(reply_at(r, 7));
+    o->made_ms = reply_int_or_zero(reply_at(r, 8));
+    o->jobs = reply_int_or_zero(reply_at(r, 9));
+    return OK;
+}
+
+static void read_list(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    size_t n = reply_count(r);
+    struct operation *o = calloc(n + 1, sizeof *o);
+    if (e == OK && !o)
+        e = ERR_NOMEM;
+    if (e == OK && r->type != REDIS_REPLY_ARRAY)
+        e = ERR_FORMAT;
+    for (size_t i = 0; e == OK && i < n; i++)
+        e = read_listed(reply_at(r, i), &o[i]);
+    c->done.operations(c->ctx, e, o, e == OK ? n : 0);
+    free(o);
+}
+
+enum err operation_list(struct queue *q, operation_list_done *done, void *ctx)
+{
+    return call_script(
+        q, SCRIPT_OP_LIST, script_args(q, 0, 0),
+        &(struct queue_call){.read = read_list, .done.operations = done, .ctx = ctx});
 }

@@ -106,7 +106,12 @@ static void on_event(void *ctx, const struct event *e, struct span event_id)
 static void told_limits(void *ctx)
 {
     struct follow *f = ctx;
-    if (progress_limited(f->progress, limited_worst(f->limited)) && f->cmd->json)
+    char batch[JOB_MAX_NAME + 1];
+    snprintf(batch, sizeof batch, "%.*s", (int)f->what->batch.len, f->what->batch.ptr);
+    struct remotes_sum remote = remotes_sum(limited_remotes(f->limited), batch, NULL);
+    bool news = progress_limited(f->progress, limited_worst(f->limited));
+    news = progress_remote(f->progress, &remote) || news;
+    if (news && f->cmd->json)
         print_progress(f);
 }
 

@@ -24,11 +24,17 @@ static bool stalled(const struct collect_batch *b)
     return !b->sealed && clock_wall_ms() - b->created_ms > 60000;
 }
 
+static void take_name(char out[static JOB_MAX_NAME + 1], struct span name)
+{
+    snprintf(out, JOB_MAX_NAME + 1, "%.*s", (int)name.len, name.ptr);
+}
+
 static struct json_object *batch_json(const struct cmd *c, struct span name,
                                       const struct collect_batch *b)
 {
-    char time[CLOCK_RFC3339_SIZE];
+    char time[CLOCK_RFC3339_SIZE], shown[JOB_MAX_NAME + 1];
     struct json_object *o = json_object_new_object();
+    take_name(shown, name);
     clock_rfc3339(b->created_ms, time);
     json_put_str(o, "batch", name);
     json_put_cstr(o, "state", state_name(b));
@@ -54,6 +60,8 @@ static struct json_object *batch_json(const struct cmd *c, struct span name,
     json_put_bool(o, "stalled", stalled(b));
     if (c->limited)
         json_put(o, "limited_by", b->done_ms ? NULL : limited_json(limited_worst(c->limited)));
+    if (c->limited)
+        json_put(o, "remote_batches", remotes_json(limited_remotes(c->limited), shown));
     return o;
 }
 
@@ -64,6 +72,18 @@ static void print_why(const struct collect_batch *b)
     if (code)
         printf("  waits (%s): %s\n", code, buf_str(&message));
     buf_free(&message);
+}
+
+// Nothing else is to be seen of them for hours.
+static void print_remotes(const struct cmd *c, struct span name)
+{
+    char batch[JOB_MAX_NAME + 1];
+    struct buf text = {.max = 65536};
+    take_name(batch, name);
+    if (c->limited)
+        remotes_show_projects(&text, limited_remotes(c->limited), batch);
+    fputs(buf_str(&text), stdout);
+    buf_free(&text);
 }
 
 static void print_batch(const struct cmd *c, struct span name, const struct collect_batch *b)
@@ -78,6 +98,7 @@ static void print_batch(const struct cmd *c, struct span name, const struct coll
            name.ptr, state_name(b), (long long)b->completed, (long long)b->total,
            (long long)b->failed, (long long)b->cancelled, buf_str(&usd));
     print_why(b);
+    print_remotes(c, name);
     if (stalled(b))
         printf("  stalled: %lld of ? came in; submit it again to add the rest\n",
                (long long)b->in);

@@ -34,6 +34,7 @@ struct limited {
     uint64_t flight, concurrency;
     const struct limited_group *list[LIMITED_GROUPS];
     struct seen groups[LIMITED_GROUPS];
+    struct remotes remotes;
 };
 
 struct limited *limited_new(struct session *s, void (*told)(void *ctx), void *ctx)
@@ -208,6 +209,16 @@ static void take_line(struct limited *l, struct span line)
     take_word(g->code, sizeof g->code, code);
 }
 
+// Who may not see them sees none.
+static void on_remotes(void *ctx, enum err e, const struct operation *o, size_t n)
+{
+    struct limited *l = ctx;
+    if (e != OK && e != ERR_DENIED)
+        l->err = e;
+    remotes_take(&l->remotes, o, n);
+    answered(l);
+}
+
 static uint64_t number(struct span s)
 {
     uint64_t n = 0;
@@ -227,7 +238,8 @@ static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size
         for (struct span left = w[i].limits; left.len > 0;)
             take_line(l, cut(&left, '\n'));
     }
-    answered(l);
+    if (e != OK || l->freed || operation_list(session_queue(l->session), on_remotes, l) != OK)
+        answered(l);
 }
 
 void limited_look(struct limited *l)
@@ -325,9 +337,15 @@ struct json_object *limited_json(const struct limited_group *g)
     return o;
 }
 
+const struct remotes *limited_remotes(const struct limited *l)
+{
+    return &l->remotes;
+}
+
 const char *limited_else(const struct limited *l)
 {
     return l->workers == 0                                     ? "no workers"
            : l->concurrency > 0 && l->flight >= l->concurrency ? "concurrency"
+           : l->remotes.n > 0                                  ? "remote batches"
                                                                : "nothing";
 }

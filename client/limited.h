@@ -6,6 +6,7 @@
 
 #include <json-c/json.h>
 
+#include "client/remotes.h"
 #include "client/session.h"
 
 #define LIMITED_GROUPS 256 // that are looked at
@@ -38,6 +39,9 @@ const struct limited_group *limited_worst(const struct limited *l); // NULL: not
 void limited_show(struct buf *out, const struct limited_group *g);
 // {"reason", "group", "until"}; NULL for NULL: to be put as null. The caller owns it.
 struct json_object *limited_json(const struct limited_group *g);
-// What holds the farm when no group is limited: "no workers", "concurrency", or "nothing".
+// The provider's batches that are waited for, as seen last.
+const struct remotes *limited_remotes(const struct limited *l);
+// What holds the farm when no group is limited: "no workers", "concurrency", "remote batches",
+// or "nothing".
 const char *limited_else(const struct limited *l);
 #endif

@@ -29,6 +29,7 @@ struct progress {
     enum code blocked;         // why nothing can be sent; CODE_OK: it can
     struct buf limited;        // what limits the farm, in words
     struct json_object *limited_json;
+    struct remotes_sum remote; // of its jobs
 };
 
 struct progress *progress_new(FILE *terminal, uint32_t total)
@@ -89,6 +90,13 @@ bool progress_limited(struct progress *p, const struct limited_group *g)
     limited_show(&p->limited, g);
     json_object_put(p->limited_json);
     p->limited_json = limited_json(g);
+    return !same;
+}
+
+bool progress_remote(struct progress *p, const struct remotes_sum *s)
+{
+    bool same = p->remote.batches == s->batches && p->remote.jobs == s->jobs;
+    p->remote = *s;
     return !same;
 }
 
@@ -221,6 +229,7 @@ struct json_object *progress_json(const struct progress *p, int64_t mono_ms, str
         json_put_fixed(o, "eta_s", left, 1);
     json_put_usd(o, "cost_usd", p->cost_micro);
     json_put(o, "limited_by", json_object_get(p->limited_json));
+    json_put(o, "remote", remotes_sum_json(&p->remote));
     return o;
 }
 
@@ -254,6 +263,10 @@ static void add_figures(const struct progress *p, int64_t mono_ms, struct buf *o
         buf_addf(out, "  blocked: %s", code_name(p->blocked));
     else if (p->limited.len && !p->limited.err)
         buf_addf(out, "  %s", buf_str(&p->limited));
+    if (p->remote.batches) {
+        buf_add_str(out, "  ");
+        remotes_show(out, &p->remote);
+    }
 }
 
 static void add_bar(const struct progress *p, size_t cells, struct buf *out)

@@ -13,6 +13,7 @@
 
 struct limited_group;
 struct progress;
+struct remotes_sum;
 
 // `terminal`: where the line is drawn; NULL, or no terminal: nothing is. `total` 0: not known.
 struct progress *progress_new(FILE *terminal, uint32_t total); // NULL: out of memory
@@ -27,6 +28,9 @@ void progress_event(struct progress *p, const struct event *e, int64_t mono_ms);
 
 // What limits the farm; NULL: nothing does. Copied. True: it is something else than before.
 bool progress_limited(struct progress *p, const struct limited_group *g);
+
+// The provider's batches in which jobs of this one are. Copied. True: others than before.
+bool progress_remote(struct progress *p, const struct remotes_sum *s);
 
 // Redraws, at most ten times a second. Call it after events and from a timer.
 void progress_draw(struct progress *p, int64_t mono_ms);

@@ -105,6 +105,33 @@ def late_ones_that_are_retried():
         nothing_left(f)
 
 
+def what_waits_is_shown():
+    """Up to a day nothing is to be seen of the jobs but how many there are, where, since when."""
+    with Farm() as f:
+        f.emulator("--batch-latency", "1h")
+        f.redis()
+        f.worker("--project", "art", "--lease", "3")
+        assert submit(f, 12, "--batch", "b") == "b"
+        shown = lambda: json.loads(f.genfarm("status", "b", "--json").stdout)["remote_batches"]
+        running = lambda: [r for r in shown() if r["state"] == "running" and r["jobs"] == 12]
+        farm.until(running)
+        (one,) = running()
+        assert one["project"] == "art" and one["name"].startswith("batches/"), one
+        assert one["model"] == "gemini-3.1-flash-image" and len(one["since"]) == 24, one
+        r = f.genfarm("status", "b")
+        assert "12 jobs in 1 remote batch since " in r.stdout and "(project art)" in r.stdout, r
+        assert "limited by: remote batches" in r.stderr, r.stderr
+        for line in f.follow("watch", "b", "--json").stdout:
+            e = json.loads(line)
+            if e["event"] == "progress" and e["remote"]:
+                break
+        assert (e["remote"]["jobs"], e["remote"]["batches"]) == (12, 1), e
+        f.genfarm("cancel", "b")
+        f.genfarm("watch", "b", status=3)
+        nothing_left(f)
+        assert shown() == [] and "remote" not in f.genfarm("status", "b").stdout
+
+
 def cancelled():
     """cancel reaches the provider; nothing is made."""
     with Farm() as f:
@@ -200,4 +227,5 @@ def other_lanes():
 
 
 farm.main([half_price, bad_rows, bad_batches, late_ones_go_standard, late_ones_that_are_retried,
-           cancelled, a_bad_key_stops_the_lane, a_budget_holds, a_quota_holds, other_lanes])
+           what_waits_is_shown, cancelled, a_bad_key_stops_the_lane, a_budget_holds, a_quota_holds,
+           other_lanes])
