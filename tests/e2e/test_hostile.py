@@ -141,6 +141,9 @@ DAMAGES = [
     "'x:y', 'c', '99999999999999999999:1', 'c', '1:99999999999', 's', '7:7', 'i' .. string.rep('x', 9)) end",
     "for _, w in ipairs(call('ZRANGE', P .. 'leases', 0, -1)) do call('DEL', P .. 'w:' .. w) "
     "call('SET', P .. 'w:' .. w, 'x') end",
+    "call('ZADD', P .. 'ops', 1, 'x', 1, '../..', 0, '') call('HSET', P .. 'bo:x', 'inc', 'z', 'batch', 'b', "
+    "'jobs', '-5', 'created', 'x', 'project', '\\27[2J', 'name', string.rep('n', 5000), 'state', '\\7')",
+    "call('DEL', P .. 'ops') call('SET', P .. 'ops', 'no zset')",
     # The rest
     "call('RPUSH', P .. 'inbox', '', '\\193', string.rep('\\145', 100000), string.rep('x', 5000000))",
     "call('SET', P .. 'inbox', 'no list')",

@@ -39,6 +39,21 @@ static void what_limits_is_shown(void **state)
     progress_free(p);
 }
 
+static void what_is_waited_for_is_shown(void **state)
+{
+    (void)state;
+    struct remotes_sum s = {.batches = 2, .jobs = 197, .since_ms = 5000};
+    struct progress *p = progress_new(NULL, 200);
+    line_has(p, "remote", false);
+    assert_true(progress_remote(p, &s));
+    assert_false(progress_remote(p, &s));
+    line_has(p, "197 jobs in 2 remote batches since 1970-01-", true);
+    s = (struct remotes_sum){0};
+    assert_true(progress_remote(p, &s));
+    line_has(p, "remote", false);
+    progress_free(p);
+}
+
 static void the_event_tells_it(void **state)
 {
     (void)state;
@@ -66,6 +81,7 @@ static void the_event_tells_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_limits_is_shown),
+                                       cmocka_unit_test(what_is_waited_for_is_shown),
                                        cmocka_unit_test(the_event_tells_it)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
