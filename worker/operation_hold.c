@@ -162,8 +162,7 @@ static void renewed(void *ctx, const struct queue_renewed *r)
 
 static unsigned flight(void *ctx)
 {
-    const struct op *o = ctx;
-    return tasks_count(&o->tasks);
+    return op_jobs(ctx);
 }
 
 // --- Its jobs -------------------------------------------------------------------------------

@@ -110,10 +110,18 @@ static void make(struct op *o)
 
 // --- Uploading -------------------------------------------------------------------------------
 
-// Nothing left this host: its jobs are not to blame, however long that lasts.
-static bool is_unreached(const struct provider_result *r)
+// Nothing left this host: its jobs are not to blame, however long that lasts, and it is not
+// counted among the tries.
+static bool is_unreached(struct op *o, const struct provider_result *r)
 {
-    return !r->sent && (r->code == CODE_NETWORK || r->code == CODE_TIMEOUT);
+    bool was = o->unreached;
+    o->unreached = !r->sent && (r->code == CODE_NETWORK || r->code == CODE_TIMEOUT);
+    if (o->unreached && !was)
+        log_warn("a batch cannot be uploaded", "operation=%s code=%s why=" LOGQ, o->id,
+                 code_name(r->code), r->message.len ? r->message.ptr : "");
+    if (was && !o->unreached)
+        o->failures = 0;
+    return o->unreached;
 }
 
 static void on_uploaded(void *ctx, const struct remote_reply *r)
@@ -134,7 +142,7 @@ static void on_uploaded(void *ctx, const struct remote_reply *r)
     } else if (r->why.retry == RETRY_KEY) {
         op_after(o, 0.1, op_upload);
     } else if (r->why.retry == RETRY_YES && !o->stop &&
-               (o->failures < RETRIES || is_unreached(&r->why))) {
+               (is_unreached(o, &r->why) || o->failures < RETRIES)) {
         op_after(o, op_pause(o), op_upload);
     } else {
         op_refused(o, r);

@@ -47,6 +47,7 @@ struct op {
     bool settling;                  // all rows have their answer, or a verdict
     bool busy;                      // tasks are being gone through
     bool making;                    // the call that makes it is under way
+    bool unreached;                 // there was no way to the provider at the last try
     bool loaded, leaving, lost, over;
 };
 
