@@ -1,4 +1,5 @@
 """After the storm: no faults any more, and everything ends by itself."""
+import os
 import signal
 import time
 
@@ -12,12 +13,21 @@ class Calm:
         self.storm, self.farm = storm, storm.farm
 
     def until(self, what, words):
-        """A long storm leaves much to be done."""
-        end = time.monotonic() + PATIENCE + self.storm.plan.seconds
+        """Not in vain as long as calls are made or events come: a long storm leaves much to be done,
+        and a machine may be busy. But not for ever."""
+        begun = moved = time.monotonic()
+        seen = self.progress()
         while not what():
-            if time.monotonic() > end:
+            now, at = time.monotonic(), self.progress()
+            if at != seen:
+                seen, moved = at, now
+            if now - moved > PATIENCE or now - begun > 10 * PATIENCE + 2 * self.storm.plan.seconds:
                 raise AssertionError("after the storm, in vain: %s" % words)
             self.storm.step()
+
+    def progress(self):
+        return (os.path.getsize(self.storm.logs[-1]),
+                sum(b.watched_bytes for b in self.storm.batches))
 
     def run(self):
         s = self.storm
