@@ -60,8 +60,6 @@ class Calm:
         s.net.settle_down()
         self.until(lambda: not s.steers, "commands")
         self.until(s.rules.settled, "limits and quotas")
-        if s.plan.damages:
-            self.mend()
         for queue in QUEUES:
             self.farm.genfarm("resume", "--queue", queue)
         for b in s.batches:
@@ -86,6 +84,8 @@ class Calm:
         for slot in s.slots:
             slot.child = None
         self.drain()
+        if s.plan.damages:
+            self.mend()
         s.end_provider()
         self.raise_budgets()
         self.forget_limits()
