@@ -82,6 +82,40 @@ void args_field(struct args *a, const struct queue_field *f)
     add_text(a, from, (size_t)(end - from));
 }
 
+struct args *args_of_key(struct queue *q, struct buf *key, const char *command,
+                         const char *kind, struct span rest, size_t max, size_t texts)
+{
+    struct args *a = args_new(max + 2, texts);
+    *key = (struct buf){.max = ARGS_KEY};
+    queue_key(q, key, kind, rest);
+    args_str(a, command);
+    args_add(a, buf_span(key));
+    return a;
+}
+
+struct span *call_strings(const redisReply *r, bool holes, enum err *e)
+{
+    size_t n = reply_count(r);
+    struct span *out = calloc(n + 1, sizeof *out);
+    if (!out)
+        *e = ERR_NOMEM;
+    else if (!r || r->type != REDIS_REPLY_ARRAY)
+        *e = ERR_FORMAT;
+    for (size_t i = 0; *e == OK && i < n; i++) {
+        const redisReply *s = reply_at(r, i);
+        if (!reply_str(s, &out[i]) && !(holes && reply_nil(s)))
+            *e = ERR_FORMAT;
+    }
+    return out;
+}
+
+void call_read_names(const struct queue_call *c, enum err e, const redisReply *r)
+{
+    struct span *names = e == OK ? call_strings(r, false, &e) : NULL;
+    c->done.names(c->ctx, e, names, e == OK ? reply_count(r) : 0);
+    free(names);
+}
+
 void call_read_value(const struct queue_call *c, enum err e, const redisReply *r)
 {
     int64_t value = 0;

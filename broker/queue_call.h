@@ -19,7 +19,8 @@ struct args {
     char *text;
     struct span v[];
 };
-#define ARGS_INT 21 // bytes of text an integer may take
+#define ARGS_INT 21   // bytes of text an integer may take
+#define ARGS_KEY 1024 // bytes of a key
 
 // `texts`: bytes for what args_int() and args_bytes() add. NULL: out of memory.
 struct args *args_new(size_t max, size_t texts);
@@ -29,6 +30,10 @@ void args_int(struct args *a, int64_t v);
 void args_uint(struct args *a, uint64_t v);
 char *args_bytes(struct args *a, size_t n); // n bytes to be written; NULL when full
 void args_field(struct args *a, const struct queue_field *f);
+// A command of one key, NAME KEY, and room for `max` more. The caller frees `key` when the call
+// is made.
+struct args *args_of_key(struct queue *q, struct buf *key, const char *command,
+                         const char *kind, struct span rest, size_t max, size_t texts);
 
 struct queue_call {
     // Reads the answer and tells it: r is NULL unless e is OK.
@@ -77,6 +82,9 @@ void call_read_value(const struct queue_call *c, enum err e, const redisReply *r
 // lost.
 void call_read_marks(const struct queue_call *c, enum err e, const redisReply *r);
 
+// An array of strings, borrowed but for itself; `holes`: nil is an empty one. The caller frees
+// it.
+struct span *call_strings(const redisReply *r, bool holes, enum err *e);
 // For calls whose answer is an array of strings: names.
 void call_read_names(const struct queue_call *c, enum err e, const redisReply *r);
 

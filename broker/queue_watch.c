@@ -1,24 +1,11 @@
-// queue_watch.c - looking at batches, events, inputs and workers. Plain commands, but one.
+// queue_watch.c - looking at batches, workers and what is ready. Plain commands, but one.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/queue_call.h"
 
-#define MAX_KEY    1024
 #define MAX_NUMBER (1ll << 53) // what Lua counts to
-
-// A command of one key: NAME KEY.
-static struct args *key_args(struct queue *q, struct buf *key, const char *command,
-                             const char *kind, struct span rest, size_t max, size_t texts)
-{
-    struct args *a = args_new(max + 2, texts);
-    *key = (struct buf){.max = MAX_KEY};
-    queue_key(q, key, kind, rest);
-    args_str(a, command);
-    args_add(a, buf_span(key));
-    return a;
-}
 
 // --- Batches --------------------------------------------------------------------------------
 
@@ -121,7 +108,7 @@ enum err queue_status(struct queue *q, struct span batch, queue_batch_done *done
         return ERR_RANGE;
     c.name_len = batch.len;
     memcpy(c.name, batch.ptr, batch.len);
-    struct args *a = key_args(q, &key, "HMGET", "b:", batch, N_FIELDS, 0);
+    struct args *a = args_of_key(q, &key, "HMGET", "b:", batch, N_FIELDS, 0);
     for (size_t i = 0; i < N_FIELDS; i++)
         args_str(a, fields[i].name);
     enum err e = call_command(q, queue_timeout(q), a, &c);
@@ -140,7 +127,7 @@ static void read_number(const struct queue_call *c, enum err e, const redisReply
 enum err queue_is_paused(struct queue *q, queue_done *done, void *ctx)
 {
     struct buf key;
-    struct args *a = key_args(q, &key, "HEXISTS", "cfg", SPAN(""), 1, 0);
+    struct args *a = args_of_key(q, &key, "HEXISTS", "cfg", SPAN(""), 1, 0);
     args_str(a, "paused");
     enum err e =
         call_command(q, queue_timeout(q), a,
@@ -149,34 +136,10 @@ enum err queue_is_paused(struct queue *q, queue_done *done, void *ctx)
     return e;
 }
 
-// An array of strings; `holes`: nil is an empty one.
-static struct span *read_strings(const redisReply *r, bool holes, enum err *e)
-{
-    size_t n = reply_count(r);
-    struct span *out = calloc(n + 1, sizeof *out);
-    if (!out)
-        *e = ERR_NOMEM;
-    else if (!r || r->type != REDIS_REPLY_ARRAY)
-        *e = ERR_FORMAT;
-    for (size_t i = 0; *e == OK && i < n; i++) {
-        const redisReply *s = reply_at(r, i);
-        if (!reply_str(s, &out[i]) && !(holes && reply_nil(s)))
-            *e = ERR_FORMAT;
-    }
-    return out;
-}
-
-void call_read_names(const struct queue_call *c, enum err e, const redisReply *r)
-{
-    struct span *names = e == OK ? read_strings(r, false, &e) : NULL;
-    c->done.names(c->ctx, e, names, e == OK ? reply_count(r) : 0);
-    free(names);
-}
-
 enum err queue_list(struct queue *q, unsigned most, queue_names_done *done, void *ctx)
 {
     struct buf key;
-    struct args *a = key_args(q, &key, "ZREVRANGE", "batches", SPAN(""), 2, ARGS_INT);
+    struct args *a = args_of_key(q, &key, "ZREVRANGE", "batches", SPAN(""), 2, ARGS_INT);
     args_str(a, "0");
     args_int(a, most ? (int64_t)most - 1 : 0);
     enum err e = call_command(
@@ -190,132 +153,12 @@ enum err queue_usage(struct queue *q, int64_t day, queue_names_done *done, void 
 {
     struct buf key, name = {.max = 32};
     buf_addf(&name, "%" PRId64, day);
-    struct args *a = key_args(q, &key, "HGETALL", "use:", buf_span(&name), 0, 0);
+    struct args *a = args_of_key(q, &key, "HGETALL", "use:", buf_span(&name), 0, 0);
     enum err e = call_command(
         q, queue_timeout(q), a,
         &(struct queue_call){.read = call_read_names, .done.names = done, .ctx = ctx});
     buf_free(&key);
     buf_free(&name);
-    return e;
-}
-
-// --- Events, inputs, states -----------------------------------------------------------------
-
-// ["17-0", ["e", bytes]]
-static enum err read_event(const redisReply *r, struct queue_event *out)
-{
-    const redisReply *pair = reply_at(r, 1);
-    if (!reply_str(reply_at(r, 0), &out->event_id) || reply_count(pair) != 2 ||
-        !reply_str(reply_at(pair, 1), &out->bytes) ||
-        reply_event_id(out->event_id, &out->number) != OK)
-        return ERR_FORMAT;
-    return OK;
-}
-
-// [[key, [event, ...]]], or nil
-static void read_events(const struct queue_call *c, enum err e, const redisReply *r)
-{
-    const redisReply *list = reply_at(reply_at(r, 0), 1);
-    size_t n = reply_count(list);
-    struct queue_event *events = calloc(n + 1, sizeof *events);
-    if (e == OK && !events)
-        e = ERR_NOMEM;
-    if (e == OK && !reply_nil(r) && (reply_count(r) != 1 || !list))
-        e = ERR_FORMAT;
-    for (size_t i = 0; e == OK && i < n; i++)
-        e = read_event(reply_at(list, i), &events[i]);
-    c->done.events(c->ctx, e, events, e == OK ? n : 0);
-    free(events);
-}
-
-enum err queue_events(struct queue *q, struct span batch, uint64_t after, unsigned most,
-                      double block, queue_events_done *done, void *ctx)
-{
-    struct buf key = {.max = MAX_KEY}, from = {.max = 64};
-    struct args *a = args_new(8, 2 * ARGS_INT);
-    queue_key(q, &key, "ev:", batch);
-    buf_addf(&from, "%" PRIu64 "-0", after);
-    args_str(a, "XREAD");
-    args_str(a, "COUNT");
-    args_uint(a, most ? most : 1);
-    if (block > 0) {
-        args_str(a, "BLOCK");
-        args_int(a, block < 0.001 ? 1 : (int64_t)(block * 1000)); // 0 would be for ever
-    }
-    args_str(a, "STREAMS");
-    args_add(a, buf_span(&key));
-    args_add(a, buf_span(&from));
-    enum err e = call_command(
-        q, block > 0 ? block + 2 : queue_timeout(q), a,
-        &(struct queue_call){.read = read_events, .done.events = done, .ctx = ctx});
-    buf_free(&key);
-    buf_free(&from);
-    return e;
-}
-
-static void read_inputs(const struct queue_call *c, enum err e, const redisReply *r)
-{
-    struct span *inputs = e == OK ? read_strings(r, true, &e) : NULL;
-    if (e == OK && reply_count(r) != c->n)
-        e = ERR_FORMAT;
-    c->done.inputs(c->ctx, e, inputs, e == OK ? c->n : 0);
-    free(inputs);
-}
-
-enum err queue_inputs(struct queue *q, struct span batch, size_t n, const uint32_t *indexes,
-                      queue_inputs_done *done, void *ctx)
-{
-    struct buf key;
-    if (n < 1 || n > QUEUE_MAX_JOBS)
-        return ERR_RANGE;
-    struct args *a = key_args(q, &key, "HMGET", "in:", batch, n, n * ARGS_INT);
-    for (size_t i = 0; i < n; i++)
-        args_uint(a, indexes[i]);
-    enum err e = call_command(
-        q, queue_timeout(q), a,
-        &(struct queue_call){.read = read_inputs, .done.inputs = done, .ctx = ctx, .n = n});
-    buf_free(&key);
-    return e;
-}
-
-// Two bits a job, the first in the highest bits. What was never written is 0, open.
-static void unpack(struct span bytes, uint32_t first, size_t n, uint8_t *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        size_t job = first % 4 + i;
-        unsigned char byte = job / 4 < bytes.len ? (unsigned char)bytes.ptr[job / 4] : 0;
-        out[i] = byte >> (6 - 2 * (job % 4)) & 3;
-    }
-}
-
-static void read_states(const struct queue_call *c, enum err e, const redisReply *r)
-{
-    struct span bytes = {0};
-    uint8_t *states = e == OK ? malloc(c->n) : NULL;
-    if (e == OK && !states)
-        e = ERR_NOMEM;
-    if (e == OK && !reply_str(r, &bytes))
-        e = ERR_FORMAT;
-    if (e == OK)
-        unpack(bytes, c->first, c->n, states);
-    c->done.states(c->ctx, e, states, e == OK ? c->n : 0);
-    free(states);
-}
-
-enum err queue_states(struct queue *q, struct span batch, uint32_t first, size_t n,
-                      queue_states_done *done, void *ctx)
-{
-    struct buf key;
-    if (n < 1 || n > QUEUE_MAX_INDEX || first > QUEUE_MAX_INDEX)
-        return ERR_RANGE;
-    struct args *a = key_args(q, &key, "GETRANGE", "st:", batch, 2, 2 * ARGS_INT);
-    args_uint(a, first / 4);
-    args_uint(a, (first + n - 1) / 4);
-    enum err e = call_command(
-        q, queue_timeout(q), a,
-        &(struct queue_call){
-            .read = read_states, .done.states = done, .ctx = ctx, .n = n, .first = first});
-    buf_free(&key);
     return e;
 }
 
@@ -377,7 +220,7 @@ static void read_counts(const struct queue_call *c, enum err e, const redisReply
 enum err queue_ready_counts(struct queue *q, queue_claim_done *done, void *ctx)
 {
     struct buf key;
-    struct args *a = key_args(q, &key, "HGETALL", "ready", SPAN(""), 0, 0);
+    struct args *a = args_of_key(q, &key, "HGETALL", "ready", SPAN(""), 0, 0);
     enum err e = call_command(
         q, queue_timeout(q), a,
         &(struct queue_call){.read = read_counts, .done.claims = done, .ctx = ctx});

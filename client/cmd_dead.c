@@ -4,21 +4,16 @@
 // again or the file is on the disk, and only then letters are taken out. Broken off anywhere,
 // the same command finishes it.
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/cmd.h"
 #include "client/endings.h"
 #include "client/fields.h"
-#include "client/letters.h"
+#include "client/letter_words.h"
 #include "client/reopen.h"
-#include "common/clock.h"
 #include "common/file.h"
 #include "common/json.h"
-#include "common/text.h"
-
-#define SHORT 12 // digits of a letter's SHA-1 that people see
 
 struct dead_job { // to be opened again
     char batch[JOB_MAX_NAME + 1];
@@ -44,7 +39,7 @@ static bool named(struct dead *d, const struct dead_letter *l)
     bool any = false;
     for (size_t i = 0; i < w->n; i++) {
         size_t n = strlen(w->at[i]);
-        if (n >= SHORT && n <= l->sha.len && memcmp(w->at[i], l->sha.ptr, n) == 0)
+        if (n >= LETTER_SHORT && n <= l->sha.len && memcmp(w->at[i], l->sha.ptr, n) == 0)
             any = d->found[i] = true;
     }
     return any || w->n == 0;
@@ -55,78 +50,6 @@ static bool selected(struct dead *d, const struct dead_letter *l)
     const struct cmd *c = d->cmd;
     return (!c->only_batch || span_is(l->batch, c->only_batch)) &&
            (!c->code || d->codes.has[l->code]) && named(d, l);
-}
-
-// --- Showing --------------------------------------------------------------------------------
-
-static const char *message_of(const struct dead_letter *l)
-{
-    return l->readable ? "" : "this is no dead letter: somebody else wrote it";
-}
-
-// What was pushed, as JSON where it can be, else in base64.
-static void put_pushed(struct json_object *o, struct span pushed)
-{
-    struct json_object *input;
-    if (fields_unpack(pushed, &input) == OK) {
-        json_put(o, "input", input);
-        return;
-    }
-    unsigned char *text = malloc(4 * (pushed.len / 3 + 1) + 1);
-    if (!text)
-        return;
-    int n = EVP_EncodeBlock(text, (const unsigned char *)pushed.ptr, (int)pushed.len);
-    json_put_str(o, "input_base64", (struct span){(char *)text, (size_t)n});
-    free(text);
-}
-
-static struct json_object *letter_json(const struct letter *letter)
-{
-    const struct dead_letter *l = &letter->said;
-    char time[CLOCK_RFC3339_SIZE];
-    struct json_object *o = json_object_new_object();
-    json_put_str(o, "letter", (struct span){l->sha.ptr, SHORT});
-    if (l->ts_ms > 0) {
-        clock_rfc3339(l->ts_ms, time);
-        json_put_cstr(o, "ts", time);
-    }
-    json_put_cstr(o, "code", code_name(l->code));
-    json_put_str(o, "message", l->readable ? l->message : span_of(message_of(l)));
-    json_put_cstr(o, "state", letter_fate_name(letter->fate));
-    if (l->batch.len)
-        json_put_str(o, "batch", l->batch);
-    if (l->index >= 0) {
-        json_put_str(o, "id", l->id);
-        json_put_int(o, "index", l->index);
-    } else {
-        json_put_int(o, "input_bytes", (int64_t)l->size);
-        put_pushed(o, l->pushed);
-    }
-    return o;
-}
-
-static void print_letter(const struct letter *letter)
-{
-    const struct dead_letter *l = &letter->said;
-    char time[CLOCK_RFC3339_SIZE] = "-";
-    struct buf what = {.max = 4096}, why = {.max = 4096};
-    if (l->ts_ms > 0)
-        clock_rfc3339(l->ts_ms, time);
-    buf_add(&what, l->batch.len ? l->batch : SPAN("-"));
-    if (l->index >= 0) {
-        buf_add_byte(&what, '/');
-        text_show(&what, l->id, 80);
-    }
-    buf_add_str(&why, message_of(l));
-    text_show(&why, l->message, 200);
-    printf("%.*s  %-24s %-12s %-28s %s", SHORT, l->sha.ptr, time,
-           l->index >= 0 ? code_name(l->code) : "malformed", buf_str(&what), buf_str(&why));
-    if (letter->fate != LETTER_PUSHED && letter->fate != LETTER_FAILED)
-        printf(" (%s)",
-               letter->fate == LETTER_GONE ? "its batch has expired" : "retried since");
-    putchar('\n');
-    buf_free(&what);
-    buf_free(&why);
 }
 
 // --- Gathering ------------------------------------------------------------------------------
@@ -209,7 +132,7 @@ static enum err look_at(struct dead *d, const struct letter *l)
     if (c->json)
         cmd_print(letter_json(l));
     else
-        print_letter(l);
+        letter_print(l);
     return OK;
 }
 
