@@ -22,6 +22,11 @@ void op_after(struct op *o, double seconds, void (*step)(struct op *o))
     ev_timer_start(o->host.loop, &o->timer);
 }
 
+void op_again(struct op *o, void (*step)(struct op *o))
+{
+    op_after(o, backoff_delay(++o->refused, 0.2, 3., 0.1), step);
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
     (void)loop, (void)revents;
@@ -70,7 +75,9 @@ bool op_answered(struct op *o, enum err e, void (*again)(struct op *o))
     if (e == ERR_LOST)
         lease_was_lost(o->lease);
     if (e != OK && !o->lost && !op_stops(o))
-        op_after(o, 0.5, again);
+        op_again(o, again);
+    else if (e == OK)
+        o->refused = 0;
     return e == OK && !o->lost;
 }
 
@@ -96,7 +103,7 @@ void op_note_again(struct op *o)
                        on_noted, o) == OK)
         o->asking++;
     else
-        op_after(o, 0.5, op_note_again);
+        op_again(o, op_note_again);
 }
 
 void op_note(struct op *o, const char *state, bool made, void (*then)(struct op *o))

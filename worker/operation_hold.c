@@ -60,7 +60,7 @@ static void end(struct op *o)
                       on_ended, o) == OK)
         o->asking++;
     else
-        op_after(o, 0.5, end);
+        op_again(o, end);
 }
 
 // The timer no longer runs steps of an operation that is being left, save this one.
@@ -200,7 +200,7 @@ static void load(struct op *o)
         OK)
         o->asking++;
     else
-        op_after(o, 0.5, load);
+        op_again(o, load);
 }
 
 // --- Beginning and end ----------------------------------------------------------------------

@@ -29,6 +29,7 @@ struct op {
     void (*step)(struct op *o);             // what the timer does
     struct remote_call *call;               // under way, or NULL
     struct spool *lines;                    // its requests, until they are uploaded
+    unsigned refused;                       // by Redis, one after the other
     unsigned failures, asking;              // asking: requests to the queue under way
     int64_t find_until_us, cancel_until_us; // clock_boot_us(); 0: not begun
     struct {
@@ -60,6 +61,8 @@ bool op_stops(struct op *o);   // it goes no further here: is left, or lost
 bool op_answered(struct op *o, enum err e, void (*again)(struct op *o));
 // Writes down where it stands, then goes on; `made`: the batch was made just now.
 void op_note(struct op *o, const char *state, bool made, void (*then)(struct op *o));
+// Redis did not do it: the same again, after pauses that grow until it answers.
+void op_again(struct op *o, void (*step)(struct op *o));
 void op_note_again(struct op *o);
 void op_take_name(char *to, struct span from); // REMOTE_NAME bytes, cut
 double op_server_now(const struct op *o);      // seconds
