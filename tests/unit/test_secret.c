@@ -127,7 +127,12 @@ static void files_of_others(void **state)
 // Leak detection looks into its own process, and may.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define MAY_LOOK 1
-#else
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MAY_LOOK 1
+#endif
+#endif
+#ifndef MAY_LOOK
 #define MAY_LOOK 0
 #endif
 
