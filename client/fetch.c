@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "broker/blob.h"
 #include "client/session.h"
@@ -61,28 +60,12 @@ static enum err copy_image(struct output *o, struct span folder, const struct ev
     return e;
 }
 
-// Where the workers put them into this very folder, what is there is what they put there.
-static bool is_same_folder(const struct output *o, struct span folder)
-{
-    struct stat ours, theirs;
-    struct buf path = {.max = 8192};
-    buf_add(&path, folder);
-    bool same = !path.err && stat(buf_str(&path), &theirs) == 0 &&
-                stat(output_folder(o), &ours) == 0 && ours.st_dev == theirs.st_dev &&
-                ours.st_ino == theirs.st_ino;
-    buf_free(&path);
-    return same;
-}
-
 static enum err copy_all(struct output *o, const struct event *e, struct span folder)
 {
-    bool same = is_same_folder(o, folder);
     enum err err = OK;
-    for (unsigned i = 0; err == OK && i < e->n_images; i++) {
-        const struct event_image *im = &e->images[i];
-        if (!(same ? output_has_image(o, im) : output_has_bytes(o, im)))
-            err = copy_image(o, folder, im);
-    }
+    for (unsigned i = 0; err == OK && i < e->n_images; i++)
+        if (!output_has_bytes(o, &e->images[i]))
+            err = copy_image(o, folder, &e->images[i]);
     return err;
 }
 

@@ -53,31 +53,11 @@ bool output_has_image(const struct output *o, const struct event_image *im)
     return there;
 }
 
-static bool has_digest(const char *path, struct span sha256)
-{
-    struct buf part = {.max = 65536};
-    unsigned char sum[DIGEST_SIZE] = {0};
-    struct digest *d = digest_new();
-    FILE *f = d ? fopen(path, "re") : NULL;
-    char *room = f ? buf_room(&part, part.max) : NULL;
-    for (size_t n; room && (n = fread(room, 1, part.max, f)) > 0;)
-        digest_add(d, (struct span){room, n});
-    bool read = room && !ferror(f);
-    if (read)
-        digest_end(d, sum);
-    else
-        digest_free(d);
-    if (f)
-        fclose(f);
-    buf_free(&part);
-    return read && span_equal(sha256, (struct span){(const char *)sum, DIGEST_SIZE});
-}
-
 bool output_has_bytes(const struct output *o, const struct event_image *im)
 {
     struct buf path = {.max = 8192};
-    bool there = output_has_image(o, im) && output_image_path(o, im, &path) == OK &&
-                 has_digest(buf_str(&path), im->sha256);
+    bool there = output_image_path(o, im, &path) == OK &&
+                 file_has(buf_str(&path), im->bytes, im->sha256);
     buf_free(&path);
     return there;
 }

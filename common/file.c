@@ -103,6 +103,35 @@ bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+static bool digest_stream(FILE *f, uint8_t sum[static DIGEST_SIZE])
+{
+    struct buf part = {.max = 65536};
+    struct digest *d = digest_new();
+    char *room = d ? buf_room(&part, part.max) : NULL;
+    for (size_t n; room && (n = fread(room, 1, part.max, f)) > 0;)
+        digest_add(d, (struct span){room, n});
+    bool read = room && !ferror(f);
+    if (read)
+        digest_end(d, sum);
+    else
+        digest_free(d);
+    buf_free(&part);
+    return read;
+}
+
+bool file_has(const char *path, uint64_t bytes, struct span sha256)
+{
+    uint8_t sum[DIGEST_SIZE];
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != bytes)
+        return false;
+    FILE *f = fopen(path, "re");
+    bool read = f && digest_stream(f, sum);
+    if (f)
+        fclose(f);
+    return read && span_equal(sha256, (struct span){(const char *)sum, sizeof sum});
+}
+
 enum err file_look(const char *path, struct file_room *out)
 {
     struct statvfs s;

@@ -21,6 +21,8 @@ enum err file_explain(struct buf *why, enum err e, int errno_value, const char *
 MUST_USE enum err file_mkdirs(const char *path);                // like mkdir -p
 MUST_USE enum err file_read(const char *path, struct buf *out); // ERR_TOOBIG beyond out->max
 bool file_exists(const char *path);
+// Whether it is a file of that many bytes and that SHA-256. Reads it.
+bool file_has(const char *path, uint64_t bytes, struct span sha256);
 
 // A file that appears under its name at once and whole, or not at all: written without a name
 // in the same folder, so that a crash leaves nothing, synced, named ".NAME.PID.RANDOM.tmp",

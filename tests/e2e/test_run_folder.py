@@ -255,6 +255,24 @@ def fetched_again():
         assert [farm.sha256(i) for i in images] == before
 
 
+def replaced_in_a_shared_folder():
+    """Other bytes of the same size, in the folder that the workers share, are not taken for the image."""
+    with Farm() as f:
+        f.emulator()
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"))
+        f.genfarm("submit", f.prompts(6), "--batch", "b")
+        f.genfarm("watch", "b")
+        image = sorted(glob.glob(f.path("out", "b", "images", "*")))[2]
+        with open(image, "r+b") as out:
+            out.seek(30)
+            out.write(b"!!!!")
+        r = f.genfarm("collect", "b", "-o", f.path("out"), status=1)
+        assert "1 jobs completed, but their images" in r.stderr, r.stderr
+        states = [m["status"] for m in lines(f.path("out", "b", "manifest.jsonl"))]
+        assert states.count("completed") == 5 and states[2] != "completed", states
+
+
 def own_queue():
     """On a server that others share, the queue is the run's own unless one is named."""
     with Farm() as f:
@@ -269,4 +287,4 @@ def own_queue():
 
 farm.main([locked, locked_elsewhere, killed, left_by_dead_workers, options_first, complete, ended,
            how_to_go_on, interrupted, lost_images, lost_meanwhile, fetched_again,
-           own_queue])
+           replaced_in_a_shared_folder, own_queue])

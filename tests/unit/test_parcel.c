@@ -339,9 +339,8 @@ static void the_first_writer_wins(void **state)
 }
 
 // Under way together on several threads: one is stored, all the others tell of that one.
-static void of_many_at_once_one_wins(void **state)
+static void one_wins(struct bench *b)
 {
-    struct bench *b = *state;
     unsigned left = WRITERS, own = 0, winner = 0;
     struct stored s[WRITERS];
     struct parcel *p[WRITERS];
@@ -387,6 +386,44 @@ static void what_another_batch_or_input_left_is_replaced(void **state)
         stored_free(&s);
     }
     stored_free(&before);
+}
+
+static void of_many_at_once_one_wins(void **state)
+{
+    one_wins(*state);
+}
+
+// What another batch left is removed once, and never the record that has just taken its place.
+static void over_what_another_batch_left_too(void **state)
+{
+    for (int round = 0; round < 40; round++) {
+        struct stored before = store(*state, 7, "fedcba9876543210", 1);
+        assert_false(before.adopted);
+        one_wins(*state);
+        stored_free(&before);
+    }
+}
+
+// Other content under the name, of the same size by chance or by somebody's hand.
+static void an_image_that_was_replaced_is_none(void **state)
+{
+    struct bench *b = *state;
+    struct stored first = store(b, 8, NONCE, 1);
+    char *image = image_path(b, &first);
+    FILE *f = fopen(image, "r+");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 20, SEEK_SET), 0);
+    assert_int_equal(fputc('!', f), '!');
+    fclose(f);
+    struct stored found = look(b);
+    assert_int_equal(found.err, ERR_MISSING);
+    struct stored second = store(b, 9, NONCE, 1);
+    assert_true(second.err == OK && !second.adopted);
+    assert_image(b, &second, 9);
+    free(image);
+    stored_free(&first);
+    stored_free(&second);
+    stored_free(&found);
 }
 
 // --- A disk that fails -----------------------------------------------------------------------
@@ -758,6 +795,8 @@ int main(void)
         CASE(what_is_stored_is_found),
         CASE(the_first_writer_wins),
         CASE(of_many_at_once_one_wins),
+        CASE(over_what_another_batch_left_too),
+        CASE(an_image_that_was_replaced_is_none),
         CASE(what_another_batch_or_input_left_is_replaced),
         CASE(a_sync_that_fails_is_told_and_tried_again),
         CASE(writes_and_memory_may_fail),
