@@ -148,8 +148,10 @@ static void show_part(struct buf *out, struct span name, uint64_t count, struct 
         return;
     if (us % 1000000 == 0)
         buf_addf(out, "/%" PRIu64 "s", us / 1000000);
+    else if (us % 1000 == 0)
+        buf_addf(out, "/%" PRIu64 "ms", us / 1000);
     else
-        buf_addf(out, "/%.0fms", (double)us / 1000);
+        buf_addf(out, "/%" PRIu64 ".%06" PRIu64 "s", us / 1000000, us % 1000000);
 }
 
 void limit_show(struct buf *out, struct span spec)

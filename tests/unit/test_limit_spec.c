@@ -71,8 +71,8 @@ static void shown_as_written(void **state)
 {
     (void)state;
     static const char *const texts[] = {"req=100/1s", "rpm=600,ipm=500,tpm=4000000,rpd=10000",
-                                        "usd10m=50,inflight=7,strict",
-                                        "a=1/200ms,rpd=5/86400s"};
+                                        "usd10m=50,inflight=7,strict", "a=1/200ms,rpd=5/86400s",
+                                        "a=1/5.000001s"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct buf spec = {.max = 1024}, shown = {.max = 1024};
         assert_int_equal(limit_spec(span_of(texts[i]), &spec, NULL), OK);
