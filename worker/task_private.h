@@ -156,8 +156,8 @@ void task_no_image(struct task *t, const struct provider_result *r);
 void task_reached(struct task *t, const struct provider_result *r);
 void task_failed(struct task *t, enum code code, struct span reason, struct span message,
                  bool retryable);
-// As another job's failed event says, which is that of `of`.
-void task_failed_as(struct task *t, const struct event *e, struct span of);
+// As the failed event of another job says, whose id is `whose`.
+void task_failed_as(struct task *t, const struct event *of, struct span whose);
 
 // --- task_result.c: what becomes of an answer -----------------------------------------------
 
