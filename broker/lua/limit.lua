@@ -79,7 +79,6 @@ if call('HLEN', key) > MAX_FIELDS then
 end
 local h, pairs_of = {}, call('HGETALL', key)
 for i = 1, #pairs_of, 2 do h[pairs_of[i]] = pairs_of[i + 1] end
-if h.spec and #h.spec > MAX_SPEC then h.spec = nil end
 local function number(field, default) return sane(h[field], default) end
 local new, gone = {}, {} -- fields to be written, and removed
 local function put(field, value)
@@ -103,6 +102,15 @@ local function parse(spec)
   end
   return out
 end
+local function is_limit(d) return d[3] == 'day' or d[3] > 0 or d[1] ~= 'strict' end
+-- What limits nothing is no limit.
+local function usable(spec)
+  if not spec or #spec > MAX_SPEC then return nil end
+  for _, d in ipairs(parse(spec)) do
+    if is_limit(d) then return spec end
+  end
+end
+h.spec = usable(h.spec)
 -- What the provider said and is still believed, by name.
 local function learned()
   local out, names, last = {}, {}, 0
@@ -111,6 +119,7 @@ local function learned()
     local ends = name and number('qe:' .. name, 0) or 0
     if ends > now and #name <= 32 and #names < MAX_DIMENSIONS then
       out[name] = parse(name .. '=' .. string.sub(value, 1, 64))[1]
+      if out[name] and out[name][3] == 0 then out[name] = nil end
       if out[name] then
         names[#names + 1] = name
         last = math.max(last, ends)

@@ -159,11 +159,23 @@ DAMAGES = [
     "call('HSET', P .. 'use:20000', '../../x\\27', 'y', 'a/b/c/d/e/f', '-1')",
 ]
 
+# What is done to the limiter of the model, in the fields that it has; see broker/lua/limit.lua.
 LIMITER = [
-    "call('SET', key, 'no hash')",
     "call('HSET', key, 'spec', 'x', 'T', '-1', 'tat', '1e300')",
     "call('HSET', key, 'spec', 'req=1/0', 'rate', 'nan', 'cd', '9e18')",
+    "call('HSET', key, 'spec', 'req=1000/1000000', 'rate', 'nan', 'ceiling', 'nan', 'rate_at', 'nan')",
+    "call('HSET', key, 'spec', 'req=1000/1000000', 'rate', '-inf', 'tat:req', 'inf', 'last', 'nan')",
+    "call('HSET', key, 'spec', 'req=1000/1000000', 'tat:req', '1e300', 'streak', 'x', 'cut_at', '-')",
     "call('HSET', key, 'spec', string.rep('req=1/1,', 50000))",
+    "local s = {} for i = 1, 50000 do s[i] = 'd' .. i .. '=1/60000000' end "
+    "call('HSET', key, 'spec', table.concat(s, ','))",
+    "for i = 1, 50000 do call('HSET', key, 'tat:d' .. i, 9e15, 'q:d' .. i, '1/day', 'qe:d' .. i, 9e15) end",
+    "call('HSET', key, 'spec', 'inflight=9/0') "
+    "for i = 1, 8000 do call('HSET', key, 'n:' .. i, 'many') end",
+    "for i = 1, 4000 do call('HSET', key, 's:' .. i, 'nan', 'n:' .. i, 1) end",
+    "call('HSET', key, 'spec', 'rpd=100/day', 'used:rpd', 'nan', 'ends:rpd', 'nan', 'day:ends', 'nan')",
+    "call('HSET', key, 'spec', 'rpd=100/day', 'q:req', 'x', 'qe:req', '9e15', 'q:rpd', '/', 'qe:rpd', '9e15')",
+    "call('HSET', key, 'cd_by', '\\27]0;evil\\7', 'asks', '\\27[2J', 'asks_at', 9e15, 'edited', 'x')",
 ]
 
 COMMANDS = [
@@ -291,7 +303,10 @@ def workers():
 
 
 def limiters():
-    key = "genfarm:{limit:default/standard/gemini-3.1-flash-image}:l"
+    """Whatever is in the limiter's hash: calls go on, by what can be read of it; where nothing can,
+    when it is gone."""
+    model = "gemini-3.1-flash-image"
+    key = "genfarm:{limit:default/%s/standard}:l" % model
     with Checked() as f:
         f.emulator("--latency", "2ms")
         f.redis()
@@ -299,15 +314,23 @@ def limiters():
         log = f.path("worker%d.log" % len(f.children))
         worker = f.worker("--concurrency", "4", "--limit", "req=1000/1s", "--sink",
                           "dir:" + f.path("out"))
-        for script in LIMITER:
-            f.cli("FLUSHALL")
+        for i, script in enumerate(LIMITER):
+            f.cli("DEL", key)
             f.harm("local key = KEYS[1]\n" + script, key)
-            f.genfarm("submit", f.path("prompts6.txt"), "--batch", "b")
-            farm.time.sleep(0.5)
+            f.genfarm("submit", f.path("prompts6.txt"), "--batch", "b%d" % i)
             f.ask("limits")
+            f.ask("limits", model, "--json")
+            f.genfarm("watch", "b%d" % i)
             f.well(worker, log)
         f.cli("DEL", key)
+        f.harm("call('SET', KEYS[1], 'no hash')", key)
+        f.genfarm("submit", f.path("prompts6.txt"), "--batch", "b")
+        f.ask("limits")
+        f.well(worker, log)
+        assert json.loads(f.genfarm("status", "b", "--json").stdout)["open"] == 6
+        f.cli("DEL", key)
         f.genfarm("watch", "b")
+        f.well(worker, log)
 
 
 if __name__ == "__main__":

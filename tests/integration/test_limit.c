@@ -882,6 +882,24 @@ static void masses_in_the_hash(void **state)
     }
 }
 
+// Else workers would wait for slots that nobody grants.
+static void what_limits_nothing_is_no_limit(void **state)
+{
+    struct farm *f = *state;
+    static const char *const specs[] = {"x", "strict=1/0", "=,/", "req=1/x"};
+    struct limit_request r = {.group = GROUP, .want = 1};
+    struct grant g;
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        redis_server_do(f->server,
+                        "HSET genfarm:{limit:p/m/standard}:l spec %s q:y 1/0 qe:y 9e15",
+                        specs[i]);
+        ask_ok(f, &r, &g);
+        assert_string_equal(g.spec, "");
+        assert_string_equal(g.learned, "");
+        assert_string_equal(g.reason, "");
+    }
+}
+
 static void what_cannot_be_is_refused(void **state)
 {
     struct farm *f = *state;
@@ -942,6 +960,7 @@ int main(void)
         T(news_are_heeded_once),
         T(whatever_is_in_the_hash),
         T(masses_in_the_hash),
+        T(what_limits_nothing_is_no_limit),
         T(what_cannot_be_is_refused),
         T(a_full_server_grants_nothing),
     };
