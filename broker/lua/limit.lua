@@ -68,17 +68,24 @@ local function sane(v, default)
   return v and v > -1e16 and v < 1e16 and v or default
 end
 
--- Nobody made so many: what people and the provider said is kept.
-if call('HLEN', key) > MAX_FIELDS then
+local h, prefixed, pairs_of = {}, {}, call('HGETALL', key) -- prefixed: fields of one letter and a colon
+if #pairs_of > 2 * MAX_FIELDS then -- nobody made so many: what people and the provider said is kept
   local names = {'spec', 'cleared', 'edited', 'cd'}
   local kept = call('HMGET', key, unpack(names))
   call('DEL', key)
+  pairs_of = {}
   for i, name in ipairs(names) do
-    if kept[i] and #kept[i] <= MAX_SPEC then call('HSET', key, name, kept[i]) end
+    if kept[i] and #kept[i] <= MAX_SPEC then
+      call('HSET', key, name, kept[i])
+      pairs_of[#pairs_of + 1], pairs_of[#pairs_of + 2] = name, kept[i]
+    end
   end
 end
-local h, pairs_of = {}, call('HGETALL', key)
-for i = 1, #pairs_of, 2 do h[pairs_of[i]] = pairs_of[i + 1] end
+for i = 1, #pairs_of, 2 do
+  local field = pairs_of[i]
+  h[field] = pairs_of[i + 1]
+  if string.byte(field, 2) == 58 then prefixed[#prefixed + 1] = field end
+end
 local function number(field, default) return sane(h[field], default) end
 local new, gone = {}, {} -- fields to be written, and removed
 local function put(field, value)
@@ -94,12 +101,15 @@ local function write(command, list)
   for i = 1, #list, 500 do call(command, key, unpack(list, i, math.min(i + 499, #list))) end
 end
 -- {name, count, period}: us, 'day', or 0.
+local parsed = {}
 local function parse(spec)
+  if parsed[spec or ''] then return parsed[spec or ''] end
   local out = {}
   for name, count, period in string.gmatch(spec or '', '([%w_]+)=(%d+)/(%w+)') do
     local us = period == 'day' and period or sane(period)
     if us and #out < MAX_DIMENSIONS then out[#out + 1] = {name, math.max(1, sane(count, 1e15)), us} end
   end
+  parsed[spec or ''] = out
   return out
 end
 local function is_limit(d) return d[3] == 'day' or d[3] > 0 or d[1] ~= 'strict' end
@@ -114,10 +124,10 @@ h.spec = usable(h.spec)
 -- What the provider said and is still believed, by name.
 local function learned()
   local out, names, last = {}, {}, 0
-  for field, value in pairs(h) do
-    local name = string.match(field, '^q:([%w_]+)$')
-    local ends = name and number('qe:' .. name, 0) or 0
-    if ends > now and #name <= 32 and #names < MAX_DIMENSIONS then
+  for _, field in ipairs(prefixed) do
+    local name, value = string.match(field, '^q:([%w_]+)$'), h[field]
+    local ends = name and value and number('qe:' .. name, 0) or 0
+    if ends > now and not out[name] and #name <= 32 and #names < MAX_DIMENSIONS then
       out[name] = parse(name .. '=' .. string.sub(value, 1, 64))[1]
       if out[name] and out[name][3] == 0 then out[name] = nil end
       if out[name] then
@@ -187,6 +197,7 @@ end
 
 if op == 'learn' then
   for name, count, period in string.gmatch(ARGV[2], '([%w_]+)=(%d+)/(%w+)') do
+    prefixed[#prefixed + 1] = 'q:' .. name
     put('q:' .. name, count .. '/' .. period)
     put('qe:' .. name, now + tonumber(period == 'day' and ARGV[4] or ARGV[3]))
   end
@@ -253,7 +264,7 @@ if news and ARGV[12] ~= '' then
   local before = number(teller, 0)
   news = argument(13) > before or before > now + 3600 * SECOND
   if before == 0 then -- a new one: those of ten minutes ago are gone
-    for field in pairs(h) do
+    for _, field in ipairs(prefixed) do
       if string.find(field, '^s:') and number(field, 0) < now - 600 * SECOND then gone[#gone + 1] = field end
     end
     for _, field in ipairs(gone) do h[field] = nil end
@@ -322,7 +333,7 @@ end
 -- What was not used, and what calls took beyond what was reckoned.
 local changed = false
 local function units(i) return {calls = 1, images = argument(i), tokens = argument(i + 1), micro = argument(i + 2)} end
-if news then
+if news and (ARGV[14] ~= '0' or ARGV[15] ~= '0' or ARGV[16] ~= '0' or ARGV[21] ~= '0') then
   local from, to, charged, extra = argument(23), argument(24), units(25), units(14)
   local last = to > 0 and math.abs(number('last', 0) - to) < 2
   extra.calls = 0
@@ -345,9 +356,9 @@ local inc, reason, wait = ARGV[9], nil, 0
 local limited = #names > 0 or #days > 0 or over_by
 if flight and inc ~= '' then
   local free = flight - argument(10)
-  for field in pairs(h) do
+  for _, field in ipairs(prefixed) do
     local other = string.match(field, '^n:(.+)$')
-    if other and other ~= inc then
+    if other and other ~= inc and h[field] then
       local ends = number('e:' .. other, 0)
       if ends > now and ends < now + DAY then
         free = free - number(field, 0)

@@ -15,6 +15,7 @@ struct bench {
     struct session *session;
     unsigned each;
     uint64_t left, slots;
+    int64_t told; // the last number
     bool over;
 };
 
@@ -42,7 +43,9 @@ static void ask(struct bench *b)
                               .spec = SPEC,
                               .takes = takes,
                               .inc = SPAN("bench:1:1"),
-                              .held_us = 30000000};
+                              .held_us = 30000000,
+                              .teller = SPAN("bench"),
+                              .news = {.number = ++b->told, .did = {.calls = 1}}};
     bench_stop(limit_ask(session_redis(b->session), 5., &l, on_grant, b), "limit");
 }
 
