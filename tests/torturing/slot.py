@@ -36,6 +36,7 @@ class Slot:
         self.url = storm.net.open("worker %d" % number, path)
         self.child = None
         self.starts = 0
+        self.limited = True
         self.fit = None  # or "key", "room": what the next ones have in another way
 
     def options(self):
@@ -48,7 +49,7 @@ class Slot:
             out += ["--concurrency", 2, "--max-stored", "4300K", "--max-batches", 1]
         else:
             out += ["--concurrency", 8, "--max-stored", "200M"]
-        return out + ["--batch-bytes", "60M", "--limit", "req=100/1s"]
+        return out + ["--batch-bytes", "60M"] + ["--limit", "req=100/1s"] * self.limited
 
     def start(self):
         """Unless somebody is there who does not leave."""
