@@ -1,11 +1,13 @@
 // test_sweep.c - memory or disk that run out at any moment: everything that holds state says
 // so, leaves nothing behind, and where it is tried again, or opened again, all is well.
+#include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "broker/catalogue.h"
+#include "broker/projects.h"
 #include "broker/request.h"
 #include "client/input.h"
 #include "client/journal.h"
@@ -20,8 +22,10 @@
 #include "unit/test.h"
 #include "worker/answer.h"
 #include "worker/judge.h"
+#include "worker/keyring.h"
 #include "worker/sink.h"
 #include "worker/spool.h"
+#include "worker/storage.h"
 
 struct folder {
     char path[32];
@@ -152,6 +156,41 @@ static void values(void **state)
     fault_sweep(fault_alloc, ERR_NOMEM, read_addresses, NULL);
     fault_sweep(fault_alloc, ERR_NOMEM, open_catalogue, NULL);
     fault_sweep(fault_alloc, ERR_NOMEM, split_json, NULL);
+}
+
+static enum err make_a_keyring(void *ctx)
+{
+    struct keyring *k = keyring_new(ctx);
+    if (!k)
+        return ERR_NOMEM;
+    keyring_free(k);
+    return OK;
+}
+
+// What tells batches that images cannot be stored; nobody is told of any here.
+static enum err make_a_storage(void *ctx)
+{
+    struct storage_options o = {.worker = "host:1"};
+    struct storage *s = storage_new(ctx, &o);
+    if (!s)
+        return ERR_NOMEM;
+    assert_false(storage_closed(s));
+    storage_free(s);
+    return OK;
+}
+
+static void parts_of_a_worker(void **state)
+{
+    (void)state;
+    static struct projects all;
+    struct buf key = {.max = 64};
+    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+    buf_add(&key, SPAN("a key"));
+    projects_one(&all, "art", &key, (struct span){0});
+    fault_sweep(fault_alloc, ERR_NOMEM, make_a_keyring, &all.at[0]);
+    fault_sweep(fault_alloc, ERR_NOMEM, make_a_storage, loop);
+    ev_loop_destroy(loop);
+    projects_free(&all);
 }
 
 // --- Pictures --------------------------------------------------------------------------------
@@ -353,6 +392,13 @@ static enum err write_file(void *ctx)
     return e;
 }
 
+static enum err write_synced_file(void *ctx)
+{
+    enum err e = write_file(ctx);
+    assert_true(e != OK || !fault_happened());
+    return e;
+}
+
 static enum err seen(void *ctx, uint32_t tag, uint64_t at, struct span record)
 {
     unsigned *n = ctx;
@@ -394,6 +440,8 @@ static void files(void **state)
         assert_int_equal(file_write(in(f, "file"), SPAN("old")), OK);
         fault_sweep(i ? fault_write : fault_alloc, i ? ERR_FULL : ERR_NOMEM, write_file, f);
     }
+    assert_int_equal(file_write(in(f, "file"), SPAN("old")), OK);
+    fault_sweep(fault_sync, ERR_IO, write_synced_file, f);
     clear(f);
 }
 
@@ -498,6 +546,14 @@ static enum err list_pictures(void *ctx)
     return got ? OK : ERR_NOMEM;
 }
 
+// Unlike others, a sync that failed cannot be made up for: it is always told.
+static enum err make_synced_batch(void *ctx)
+{
+    enum err e = make_batch(ctx);
+    assert_true(e != OK || !fault_happened());
+    return e;
+}
+
 static void folders(void **state)
 {
     struct folder *f = *state;
@@ -510,6 +566,7 @@ static void folders_are_gone_on_with(void **state)
 {
     fault_sweep(fault_alloc, ERR_NOMEM, make_batch, *state);
     fault_sweep(fault_write, ERR_FULL, make_batch, *state);
+    fault_sweep(fault_sync, ERR_IO, make_synced_batch, *state);
     fault_sweep(fault_write, ERR_FULL, keep_journal, *state);
 }
 
@@ -517,13 +574,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, make_folder, drop_folder)
     const struct CMUnitTest tests[] = {
-        T(values),
-        T(pictures),
-        T(answers),
-        T(inputs),
-        T(files),
-        T(folders),
-        T(folders_are_gone_on_with),
+        T(values),  T(parts_of_a_worker),        T(pictures), T(answers), T(inputs), T(files),
+        T(folders), T(folders_are_gone_on_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
