@@ -124,7 +124,7 @@ class Audit:
         keys = self.storm.ask("KEYS", "genfarm:{%s}:[ax]:*" % queue)
         immortal = [k for k in keys if self.storm.ask("PTTL", k) == -1]
         for key in self.storm.ask("KEYS", "genfarm:{%s}:o:*" % queue):
-            batch, index = key.split(":o:")[1].split("/")[:2]
+            batch, index = key.decode().split(":o:")[1].split("/")[:2]
             if self.storm.ask("PTTL", key) == -1 and not ask("HEXISTS", "im:" + batch, index):
                 immortal.append(key)
         assert not immortal, "left for ever: %s" % immortal[:10]
