@@ -98,7 +98,8 @@ def repaired_queues_finish():
         f.redis()
         batch = f.genfarm("submit", f.prompts(10), "--batch", "b").stdout.strip()
         for script, _, mendable in DAMAGES:
-            if mendable:
+            # An image that was never stored is counted, and would be fetched, until its batch goes.
+            if mendable and "im:b" not in script:
                 f.cli("EVAL", PREFIX + LIST + script, "0")
                 fsck(f, "--repair", status=0)
         f.worker("--concurrency", "4", "--lease", "2")

@@ -313,7 +313,7 @@ static const struct recording {
     {"vertexai-unary-failure-model-not-found.json", 404, CODE_NOT_FOUND, RETRY_NO},
     {"vertexai-unary-failure-invalid-location-url-not-found.html", 404, CODE_NOT_FOUND,
      RETRY_NO},
-    {"vertexai-unary-failure-quota-exceeded.json", 429, CODE_RATE_LIMITED, RETRY_COOL},
+    {"vertexai-unary-failure-quota-exceeded.json", 429, CODE_QUOTA_EXHAUSTED, RETRY_BLOCK},
     {"googleai-unary-failure-finish-reason-safety.json", 200, CODE_SAFETY, RETRY_NO},
     {"vertexai-unary-failure-finish-reason-safety.json", 200, CODE_SAFETY, RETRY_NO},
     {"vertexai-unary-failure-finish-reason-safety-no-content.json", 200, CODE_SAFETY, RETRY_NO},
