@@ -60,6 +60,7 @@ static void let_through(struct gate *g, const struct gate_slot *slot)
     struct gate_pass *p = TAILQ_FIRST(&g->waiting);
     gate_leave(p);
     p->through = true;
+    p->opened_us = clock_boot_us();
     p->slot = slot ? *slot : (struct gate_slot){0};
     if (slot)
         gate_add_extra(g, &p->takes, &slot->charged);
@@ -84,7 +85,7 @@ static bool is_probed(const struct gate *g)
 
 static bool is_near(const struct gate *g, int64_t now)
 {
-    return g->n_slots > 0 && g->slots[g->first].us - LEAD_US <= now;
+    return g->n_slots > 0 && g->slots[g->first].us - g->all->lead_us <= now;
 }
 
 // When there is something to do; slots that nobody waits for are given back when they are over.
@@ -92,7 +93,8 @@ static int64_t next_us(const struct gate *g)
 {
     int64_t next = INT64_MAX;
     if (g->n_slots > 0)
-        next = g->slots[g->first].us + (g->n_waiting > 0 ? -LEAD_US : LIMIT_SLACK_US + 1000);
+        next = g->slots[g->first].us +
+               (g->n_waiting > 0 ? -g->all->lead_us : LIMIT_SLACK_US + 1000);
     if (g->n_waiting > g->n_slots && g->ask_us < next)
         next = g->ask_us;
     return next;
@@ -216,6 +218,7 @@ struct gates *gates_new(struct ev_loop *loop, struct redis *r, const struct gate
     g->loop = loop;
     g->redis = r;
     g->options = *o;
+    g->lead_us = LEAD_US;
     random_bytes(&teller, sizeof teller);
     snprintf(g->teller, sizeof g->teller, "%016" PRIx64, teller);
     SLIST_INIT(&g->list);
@@ -295,7 +298,7 @@ static void send_away(struct gate *g)
 void gate_shut(struct gate *g, double seconds)
 {
     gate_close_for(g, (int64_t)(seconds * 1e6), false);
-    gate_drop_slots(g);
+    gate_withdraw_slots(g);
     send_away(g);
     gate_again(g, 0);
 }
@@ -318,6 +321,22 @@ static void never_sent(struct gate *g, const struct gate_pass *p)
         return;
     gate_add_extra(g, &p->slot.charged, &p->takes);
     gate_unused_slot(g, &p->slot);
+}
+
+// One slow answer of Redis does not make all that follow early; many do, a few calls later.
+void gate_ready(struct gate_pass *p)
+{
+    if (!p->through || !p->slot.us)
+        return;
+    int64_t *lead = &p->gate->all->lead_us, took = clock_boot_us() - p->opened_us;
+    int64_t want = took + took / 4 + 1000;
+    *lead = want > 2 * *lead ? 2 * *lead : want > *lead ? want : *lead - (*lead - want) / 32;
+    *lead = *lead < LEAD_US ? LEAD_US : *lead > LEAD_MAX ? LEAD_MAX : *lead;
+}
+
+bool gate_stops(const struct gate_pass *p)
+{
+    return p->through && p->opened_us <= p->gate->shut_us;
 }
 
 void gate_end(struct gate_pass *p, const struct gate_outcome *o)

@@ -38,6 +38,7 @@ struct gate_pass { // embedded in the call that waits
     void (*shut)(struct gate_pass *p, double seconds);
     struct limit_units takes; // what the call is reckoned to take
     struct gate *gate;        // where it waits, or was let through
+    int64_t opened_us;        // when it was let through, clock_boot_us()
     struct gate_slot slot;    // once through; us 0: none was needed
     TAILQ_ENTRY(gate_pass) link;
     bool waiting, through;
@@ -82,6 +83,11 @@ void gate_enter(struct gate *g,
                 struct gate_pass *p); // open() or shut() follows; shut() may at once
 void gate_leave(struct gate_pass *p); // it no longer waits; no-op when it does not
 
+// It could go out now, but for its slot: those that follow are let through as early as it takes
+// to come so far, which is what Redis takes to mark them.
+void gate_ready(struct gate_pass *p);
+// Since it was let through the group was shut: it must not go out.
+bool gate_stops(const struct gate_pass *p);
 // A call that was let through is over; `o` NULL: it was never sent, and its slot is given back.
 // No-op when it was not.
 void gate_end(struct gate_pass *p, const struct gate_outcome *o);

@@ -73,9 +73,12 @@ static void note_edit(struct gate *g, const struct limit_grant *grant)
 // --- Asking ---------------------------------------------------------------------------------
 
 // Until it is worth asking for slots again: where they are far away, what was set may change.
-static int64_t until_next(int64_t wait_us)
+static int64_t until_next(const struct gate *g, int64_t wait_us)
 {
-    int64_t us = wait_us > HORIZON_US ? wait_us - HORIZON_US / 2 : wait_us > 0 ? PAUSE_US : 0;
+    int64_t lead = g->all->lead_us;
+    int64_t us = wait_us > HORIZON_US + lead ? wait_us - lead - HORIZON_US / 2
+                 : wait_us > 0               ? PAUSE_US
+                                             : 0;
     return us < FAR_AGAIN_US ? us : FAR_AGAIN_US;
 }
 
@@ -117,12 +120,12 @@ static void granted(struct gate *g, const struct limit_grant *grant)
     bool was_shut = !g->unlimited && g->asked_us == 0;
     note_edit(g, grant);
     if (span_is(grant->reason, "cooling") || span_is(grant->reason, "spend"))
-        gate_drop_slots(g); // granted before somebody was refused
+        gate_withdraw_slots(g); // granted before somebody was refused
     g->asked_us = now;
     g->offset_us = grant->server_us - now;
     note_limit(g, grant);
     gate_keep_slots(g, grant, now);
-    g->ask_us = now + until_next(grant->wait_us);
+    g->ask_us = now + until_next(g, grant->wait_us);
     gate_again(g, 0);
     if (was_shut || g->unlimited)
         g->all->options.room(g->all->options.ctx);
@@ -199,8 +202,8 @@ void gate_ask(struct gate *g, unsigned want)
     gather_news(g, now);
     struct limit_request l = {.group = gate_group(g),
                               .want = gather_takes(g, want),
-                              .horizon_us = HORIZON_US,
-                              .lead_us = LEAD_US,
+                              .horizon_us = HORIZON_US + g->all->lead_us,
+                              .lead_us = g->all->lead_us,
                               .spec = g->spec,
                               .takes = g->asking,
                               .now_us = g->asked_us ? now + g->offset_us : 0,

@@ -13,7 +13,8 @@
 #define MAX_TOLD   64     // batches that are told of a block
 #define GATE_SLOTS 256    // in hand
 #define GATE_WANT  128    // asked for at once
-#define LEAD_US    4000   // a call is let through this long before its slot, to be marked sent
+#define LEAD_US    4000   // a call is let through so long before its slot at least, and
+#define LEAD_MAX   500000 // at most: it must be marked sent by then
 #define HORIZON_US 100000 // slots farther away are left to others
 
 TAILQ_HEAD(pass_list, gate_pass);
@@ -43,6 +44,7 @@ struct gate {
     unsigned last_n;                    // slots of the last grant
     int64_t ask_us;                     // there are no more before, clock_boot_us()
     int64_t closed_us;                  // nothing goes through before; 0: open
+    int64_t shut_us;                    // when slots were last withdrawn
     bool far;                           // closed because the next slot is far away
     bool blocked, probing;              // blocked: one probe at a time
     char blocked_by[32];                // an error code
@@ -88,6 +90,7 @@ struct gates {
     struct gates_options options;
     SLIST_HEAD(, route) list;
     char teller[20];         // whose news these are
+    int64_t lead_us;         // how long before its slot a call is let through
     void (*idle)(void *ctx); // to be told when all is told; may be NULL
     void *idle_ctx;
 };
@@ -109,6 +112,7 @@ int64_t gate_far_again(void); // until what is far away is asked for again: each
 void gate_keep_slots(struct gate *g, const struct limit_grant *grant, int64_t now);
 void gate_miss_slots(struct gate *g, int64_t now); // those whose time is over
 void gate_drop_slots(struct gate *g);              // all
+void gate_withdraw_slots(struct gate *g); // all, and those of calls that did not go out yet
 struct gate_slot gate_take_slot(struct gate *g);
 void gate_unused_slot(struct gate *g, const struct gate_slot *s);
 // What a call takes beyond what was reckoned, or its slot was granted for.

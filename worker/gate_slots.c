@@ -72,6 +72,12 @@ void gate_drop_slots(struct gate *g)
     g->n_slots = g->first = 0;
 }
 
+void gate_withdraw_slots(struct gate *g)
+{
+    g->shut_us = clock_boot_us();
+    gate_drop_slots(g);
+}
+
 struct gate_slot gate_take_slot(struct gate *g)
 {
     struct gate_slot s = g->slots[g->first++];

@@ -293,7 +293,7 @@ static void call_now(struct task *t)
     }
 }
 
-// Too late for its slot, which is forfeit; another project may take it now.
+// Too late for its slot, or too early after a refusal; another project may take it now.
 static void enter_again(struct task *t)
 {
     gate_end(&t->pass, NULL);
@@ -305,6 +305,7 @@ static void enter_again(struct task *t)
 void task_marked(struct task *t, char mark)
 {
     int64_t now = clock_boot_us();
+    gate_ready(&t->pass);
     if (mark == 'b' && !t->lost) { // waits for calls under way, or for a larger budget
         gate_end(&t->pass, NULL);
         task_release(t);
@@ -318,7 +319,7 @@ void task_marked(struct task *t, char mark)
         gate_end(&t->pass, NULL);
         task_release(t);
         task_gone(t);
-    } else if (t->slot_us && now > t->slot_us + LIMIT_SLACK_US) {
+    } else if (t->slot_us && (now > t->slot_us + LIMIT_SLACK_US || gate_stops(&t->pass))) {
         enter_again(t);
     } else if (t->slot_us && now < t->slot_us) {
         t->state = TASK_SLOT;
@@ -340,7 +341,8 @@ static void next_try(struct task *t)
 
 static void slot_time(struct task *t)
 {
-    if (clock_boot_us() > t->slot_us + LIMIT_SLACK_US)
+    // Somebody may have been refused since it was let through.
+    if (clock_boot_us() > t->slot_us + LIMIT_SLACK_US || gate_stops(&t->pass))
         enter_again(t);
     else
         call_now(t);
