@@ -9,7 +9,7 @@ def bad_weather():
     """With 30 % of the answers refused or cut, everything still completes."""
     farm.need_parti()
     with Farm() as f:
-        f.emulator("--latency", "5ms", "--fault", "rate_minute=0.03", "--fault", "503=0.09",
+        f.emulator("--latency", "5ms", "--fault", "429_capacity=0.03", "--fault", "503=0.09",
                    "--fault", "500=0.09", "--fault", "cut_body=0.05", "--fault", "cut_header=0.04")
         f.redis()
         f.worker("--concurrency", "128", "--sink", "dir:" + f.path("out"))
