@@ -30,7 +30,7 @@ struct usage_row {
     char name[USAGE_MAX_NAME];
     int64_t v[USAGE_FIGURES];
 };
-struct usage_rows {       // {0} is empty
+struct usage_rows {        // {0} is empty
     struct usage_row **at; // in the order of their names
     size_t n, room;
 };

@@ -46,8 +46,8 @@ static long status_of(int64_t code)
 {
     static const short statuses[] = {500, 499, 500, 400, 504, 404, 409, 403, 429,
                                      400, 409, 400, 501, 500, 503, 500, 401};
-    size_t n = sizeof statuses / sizeof *statuses;
-    if (code > 0 && (uint64_t)code < n)
+    const int64_t n = sizeof statuses / sizeof *statuses;
+    if (code > 0 && code < n)
         return statuses[code];
     return code >= 400 && code < 600 ? (long)code : 500;
 }
