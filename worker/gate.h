@@ -105,8 +105,8 @@ void gate_block_project(struct gate *g, const char *code, double seconds);
 // A call that was made then was answered; true when the group was blocked, and since before.
 bool gate_unblock(struct gate *g, int64_t sent_us);
 bool gate_blocked_by(const struct gate *g, enum code code);
-// Nothing goes through on this host for so long: there is no money for it.
-void gate_close(struct gate *g, double seconds);
+// Nothing goes through on this host for so long; slots in hand are given back.
+void gate_shut(struct gate *g, double seconds);
 bool gate_blocked(const struct gate *g);
 struct span gate_group(const struct gate *g); // project/model/lane
 struct keyring *gate_keys(const struct gate *g);

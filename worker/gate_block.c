@@ -71,11 +71,6 @@ bool gate_blocked_by(const struct gate *g, enum code code)
     return g->blocked && strcmp(g->blocked_by, code_name(code)) == 0;
 }
 
-void gate_close(struct gate *g, double seconds)
-{
-    gate_shut(g, seconds);
-}
-
 bool gate_blocked(const struct gate *g)
 {
     return g->blocked;

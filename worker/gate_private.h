@@ -129,8 +129,6 @@ void gate_on_flight(struct ev_loop *loop, ev_timer *w, int revents);
 
 // Somebody set or cleared the limits: whether what blocks it is mended is tried at once.
 void gate_edited(struct gate *g);
-// Nothing goes through for so long; slots in hand are given back.
-void gate_shut(struct gate *g, double seconds);
 void route_free(struct route *r);
 // `to` could send, and nobody waits there: takes over a call that would go out later elsewhere.
 void route_balance(struct gate *to);

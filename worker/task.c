@@ -270,10 +270,15 @@ static bool may_send(void *ctx)
     return !t->lost && lease_holds(t->host->lease);
 }
 
-void task_withhold(struct task *t)
+void task_unsent(struct task *t)
 {
     gate_end(&t->pass, NULL);
     task_release(t);
+}
+
+void task_withhold(struct task *t)
+{
+    task_unsent(t);
     task_say(t, QUEUE_REQUEUE, WITHHELD_MS);
 }
 
@@ -307,17 +312,14 @@ void task_marked(struct task *t, char mark)
     int64_t now = clock_boot_us();
     gate_ready(&t->pass);
     if (mark == 'b' && !t->lost) { // waits for calls under way, or for a larger budget
-        gate_end(&t->pass, NULL);
-        task_release(t);
+        task_unsent(t);
         task_say(t, QUEUE_REQUEUE, BUDGET_WAIT_MS);
     } else if (mark == 'u' && !t->lost) {
-        gate_end(&t->pass, NULL);
-        task_release(t);
+        task_unsent(t);
         task_unpriced(t);
     } else if ((mark != '1' && mark != 'r') ||
                t->lost) { // no longer ours: cancelled, or the lease was lost
-        gate_end(&t->pass, NULL);
-        task_release(t);
+        task_unsent(t);
         task_gone(t);
     } else if (t->slot_us && (now > t->slot_us + LIMIT_SLACK_US || gate_stops(&t->pass))) {
         enter_again(t);

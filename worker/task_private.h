@@ -169,6 +169,7 @@ void task_store(struct task *t);
 
 void task_mark(struct task *t);                 // it may be sent: is marked so
 void task_park(struct task *t, double seconds); // its group is closed for so long
+void task_unsent(struct task *t);   // its call is not made: others may have its slots
 void task_withhold(struct task *t); // its call may not be made by this worker: goes back
 void task_settled(struct task *t, char mark); // the answer to task_say()
 void task_release(struct task *t);            // gives its concurrency slot back

@@ -44,14 +44,13 @@ static bool other_project(struct task *t, const struct purse_refusal *why)
 {
     if (t->host->project[0] || span_is(why->account, "") || why->account.ptr[0] != 'p')
         return false; // it has but one, or it is the user's
-    gate_close(t->pass.gate, PROJECT_S);
+    gate_shut(t->pass.gate, PROJECT_S);
     return route_wait(t->route) <= 0;
 }
 
 static void go_back(struct task *t)
 {
-    gate_end(&t->pass, NULL);
-    task_release(t);
+    task_unsent(t);
     task_say(t, QUEUE_REQUEUE, WAIT_MS);
 }
 
@@ -70,8 +69,7 @@ static void told(void *ctx, enum purse_answer a, const struct purse_refusal *why
         return;
     }
     if (a == PURSE_UNPRICED) {
-        gate_end(&t->pass, NULL);
-        task_release(t);
+        task_unsent(t);
         task_unpriced(t);
         return;
     }

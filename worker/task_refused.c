@@ -154,6 +154,16 @@ static void tell_blocked(struct task *t, const struct provider_result *r)
     task_add_event(t, &e);
 }
 
+// `by`: as in gate_block().
+static void block_gate(struct task *t, const char *by, enum code code, struct span why,
+                       double seconds)
+{
+    struct span group = gate_group(t->pass.gate);
+    if (gate_block(t->pass.gate, by, seconds))
+        log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)group.len, group.ptr,
+                 code_name(code), why.len ? why.ptr : "");
+}
+
 // Somebody must mend something, or pay, before the project can use any model.
 static bool is_of_project(const struct provider_result *r)
 {
@@ -165,12 +175,9 @@ static void block(struct task *t, const struct provider_result *r)
 {
     static const char *const kinds[] = {
         [QUOTA_DAILY] = "/daily", [QUOTA_ZERO] = "/none", [QUOTA_CREDITS] = "/credits"};
-    struct span group = gate_group(t->pass.gate);
     char by[40];
     snprintf(by, sizeof by, "%s%s", code_name(r->code), kinds[r->quota] ? kinds[r->quota] : "");
-    if (gate_block(t->pass.gate, by, r->delay_floor))
-        log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)group.len, group.ptr,
-                 code_name(r->code), r->message.len ? r->message.ptr : "");
+    block_gate(t, by, r->code, r->message, r->delay_floor);
     if (is_of_project(r))
         gate_block_project(t->pass.gate, by, r->delay_floor);
     gate_learned(t->pass.gate, r->allows);
@@ -221,10 +228,7 @@ void task_reached(struct task *t, const struct provider_result *r)
 // burnt.
 static void hold(struct task *t, const struct provider_result *r, double seconds)
 {
-    struct span group = gate_group(t->pass.gate);
-    if (gate_block(t->pass.gate, code_name(CODE_NETWORK), seconds))
-        log_warn("blocked", "group=%.*s code=%s why=" LOGQ, (int)group.len, group.ptr,
-                 code_name(CODE_NETWORK), r->message.len ? r->message.ptr : "");
+    block_gate(t, code_name(CODE_NETWORK), CODE_NETWORK, r->message, seconds);
     task_say(t, QUEUE_REQUEUE, 0);
 }
 

@@ -197,29 +197,55 @@ static void cannot_store(void *ctx)
     lease_tell(w->lease);
 }
 
-static bool make_parts(struct worker *w, const struct worker_parts *p)
+static struct lease *make_lease(struct worker *w)
+{
+    struct lease_options o = {.seconds = w->options.lease,
+                              .facts = w->facts,
+                              .n_facts = WORKER_FACTS,
+                              .host = w->hostname};
+    struct lease_hooks hooks = worker_lease_hooks;
+    hooks.ctx = w;
+    return lease_new(w->loop, w->queue, &o, &hooks);
+}
+
+static struct gates *make_gates(struct worker *w)
 {
     const struct worker_options *o = &w->options;
-    struct lease_options lo = {
-        .seconds = o->lease, .facts = w->facts, .n_facts = WORKER_FACTS, .host = w->hostname};
-    struct lease_hooks lh = worker_lease_hooks;
-    struct gates_options go = {.keyrings = o->keyrings,
-                               .n_keyrings = o->n_keyrings,
-                               .catalogue = o->catalogue,
-                               .room = gate_has_room,
-                               .differs = limit_differs,
-                               .limited = limited,
-                               .incarnation = incarnation,
-                               .news = groups_changed,
-                               .lease = o->lease,
-                               .concurrency = o->concurrency,
-                               .ctx = w};
-    lh.ctx = w;
-    w->storage =
-        storage_new(w->loop, &(struct storage_options){w->queue, w->name, cannot_store, w});
-    w->lease = lease_new(w->loop, w->queue, &lo, &lh);
-    w->gates = gates_new(w->loop, w->redis, &go);
-    w->purse = purse_new(w->loop, w->redis, &(struct purse_options){w->hostname, o->lease});
+    return gates_new(w->loop, w->redis,
+                     &(struct gates_options){.keyrings = o->keyrings,
+                                             .n_keyrings = o->n_keyrings,
+                                             .catalogue = o->catalogue,
+                                             .room = gate_has_room,
+                                             .differs = limit_differs,
+                                             .limited = limited,
+                                             .incarnation = incarnation,
+                                             .news = groups_changed,
+                                             .lease = o->lease,
+                                             .concurrency = o->concurrency,
+                                             .ctx = w});
+}
+
+static struct batcher *make_batcher(struct worker *w)
+{
+    const struct worker_options *o = &w->options;
+    return batcher_new(&(struct batcher_options){.host = &w->host,
+                                                 .lease = w->lease,
+                                                 .tasks = &w->tasks,
+                                                 .queue = o->queue,
+                                                 .seconds = o->lease,
+                                                 .keyrings = o->keyrings,
+                                                 .n_keyrings = o->n_keyrings,
+                                                 .most = o->max_batches,
+                                                 .max_bytes = o->batch_bytes,
+                                                 .turn = batches_turn,
+                                                 .empty = batches_empty,
+                                                 .ctx = w});
+}
+
+// What tasks are given; its parts are there, or NULL.
+static void make_host(struct worker *w, const struct worker_parts *p)
+{
+    const struct worker_options *o = &w->options;
     w->host = (struct task_host){.loop = w->loop,
                                  .queue = w->queue,
                                  .lease = w->lease,
@@ -243,22 +269,21 @@ static bool make_parts(struct worker *w, const struct worker_parts *p)
     w->host.settles = pump_new(w->loop, &task_settle_ops, &w->host, 500);
     w->host.marks = pump_new(w->loop, &task_mark_ops, &w->host, 500);
     w->host.asks = pump_new(w->loop, &task_ask_ops, &w->host, QUEUE_MAX_ASKED);
+}
+
+static bool make_parts(struct worker *w, const struct worker_parts *p)
+{
+    const struct worker_options *o = &w->options;
+    w->storage =
+        storage_new(w->loop, &(struct storage_options){w->queue, w->name, cannot_store, w});
+    w->lease = make_lease(w);
+    w->gates = make_gates(w);
+    w->purse = purse_new(w->loop, w->redis, &(struct purse_options){w->hostname, o->lease});
+    make_host(w, p);
     w->inbox =
         w->lease ? inbox_new(w->loop, w->queue, w->lease, o->catalogue, inbox_done, w) : NULL;
     w->held = held_new(w->queue, w->lease, &w->tasks);
-    struct batcher_options bo = {.host = &w->host,
-                                 .lease = w->lease,
-                                 .tasks = &w->tasks,
-                                 .queue = o->queue,
-                                 .seconds = o->lease,
-                                 .keyrings = o->keyrings,
-                                 .n_keyrings = o->n_keyrings,
-                                 .most = o->max_batches,
-                                 .max_bytes = o->batch_bytes,
-                                 .turn = batches_turn,
-                                 .empty = batches_empty,
-                                 .ctx = w};
-    w->batcher = w->lease ? batcher_new(&bo) : NULL;
+    w->batcher = w->lease ? make_batcher(w) : NULL;
     return w->batcher && w->held && w->purse && w->storage && w->lease && w->gates &&
            w->host.sink && w->host.settles && w->host.marks && w->host.asks && w->inbox;
 }

@@ -96,6 +96,20 @@ class Farm:
                            errors="replace")
         return r.stdout.strip()
 
+    def projects(self, projects):
+        """The file that --projects takes."""
+        path = self.path("projects.json")
+        with open(path, "w") as out:
+            json.dump({"projects": projects}, out)
+        os.chmod(path, 0o600)
+        return path
+
+    def red_and_blue(self):
+        """The same of two projects with a key each."""
+        self.env.update(RED_KEY="a-red-key-of-the-test", BLUE_KEY="a-blue-key-of-the-test")
+        return self.projects([{"name": n, "keys": [{"env": n.upper() + "_KEY"}]}
+                              for n in ("red", "blue")])
+
     def worker(self, *options):
         log = open(self.path("worker%d.log" % len(self.children)), "w")
         return self.start(os.path.join(BIN, "genfarm-worker"), *options, stderr=log)

@@ -3,26 +3,19 @@ import socket
 import threading
 import urllib.parse
 
+from listener import Listener, carry_back
 
-class Heads:
+
+class Heads(Listener):
     def __init__(self, upstream):
         host = urllib.parse.urlsplit(upstream)
         self.upstream = (host.hostname, host.port)
         self.heads = []  # lists of lines, the request's first
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def url(self):
-        return "http://127.0.0.1:%d" % self.socket.getsockname()[1]
-
-    def serve(self):
-        while True:
-            connection, _ = self.socket.accept()
-            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def talk(self, client):
         server = socket.create_connection(self.upstream)
-        threading.Thread(target=self.back, args=(server, client), daemon=True).start()
+        threading.Thread(target=carry_back, args=(server, client), daemon=True).start()
         stream = client.makefile("rb")
         try:
             while self.request(stream, server):
@@ -43,11 +36,3 @@ class Heads:
         self.heads.append([line.decode("latin-1") for line in lines])
         server.sendall(b"".join(lines) + b"\r\n" + stream.read(length))
         return True
-
-    def back(self, server, client):
-        try:
-            while data := server.recv(1 << 16):
-                client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass

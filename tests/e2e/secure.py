@@ -7,6 +7,8 @@ import subprocess
 import threading
 import urllib.parse
 
+from listener import Listener, carry_back
+
 
 def certificate(folder, name="self", names="DNS:localhost,IP:127.0.0.1"):
     """(certificate, key), which vouches for itself."""
@@ -18,7 +20,7 @@ def certificate(folder, name="self", names="DNS:localhost,IP:127.0.0.1"):
     return cert, key
 
 
-class Front:
+class Front(Listener):
     """Connections are taken at once; their TLS begins when it is let: `begin.set()`."""
 
     def __init__(self, upstream, cert, key):
@@ -26,26 +28,20 @@ class Front:
         self.upstream = (host.hostname, host.port)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(cert, key)
-        self.socket = socket.create_server(("127.0.0.1", 0))
         self.begin = threading.Event()
         self.lock = threading.Lock()
         self.connections = self.shaken = self.failed = self.posts = self.over = 0
-        threading.Thread(target=self.serve, daemon=True).start()
+        super().__init__()
 
     def url(self, host="127.0.0.1"):
-        return "https://%s:%d" % (host, self.socket.getsockname()[1])
+        return super().url(host).replace("http:", "https:")
 
     def count(self, what):
         with self.lock:
             setattr(self, what, getattr(self, what) + 1)
 
-    def serve(self):
-        while True:
-            connection, _ = self.socket.accept()
-            self.count("connections")
-            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
-
     def talk(self, connection):
+        self.count("connections")
         self.begin.wait()
         try:
             secure = self.context.wrap_socket(connection, server_side=True)
@@ -63,7 +59,7 @@ class Front:
 
     def carry(self, secure):
         plain = socket.create_connection(self.upstream)
-        back = threading.Thread(target=self.back, args=(plain, secure), daemon=True)
+        back = threading.Thread(target=carry_back, args=(plain, secure), daemon=True)
         back.start()
         while data := secure.recv(1 << 16):
             if data.startswith(b"POST "):
@@ -72,11 +68,3 @@ class Front:
         plain.shutdown(socket.SHUT_WR)
         back.join()
         plain.close()
-
-    def back(self, plain, secure):
-        try:
-            while data := plain.recv(1 << 16):
-                secure.sendall(data)
-            secure.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass

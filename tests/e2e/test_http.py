@@ -3,11 +3,11 @@ import base64
 import json
 import socket
 import struct
-import threading
 import zlib
 
 import farm
 from farm import Farm, check_events
+from listener import Listener
 
 
 def png():
@@ -24,23 +24,14 @@ ANSWER = json.dumps({"candidates": [{"content": {"parts": [{"inlineData": {
     "finishReason": "STOP"}]}).encode()
 
 
-class Cutter:
+class Cutter(Listener):
     """Answers the first POST of each connection, and cuts it at the second, which it has read."""
 
     def __init__(self):
-        self.socket = socket.create_server(("127.0.0.1", 0))
         self.posts = 0
         self.reused = 0
         self.expects = 0
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def url(self):
-        return "http://127.0.0.1:%d" % self.socket.getsockname()[1]
-
-    def serve(self):
-        while True:
-            connection, _ = self.socket.accept()
-            threading.Thread(target=self.talk, args=(connection,), daemon=True).start()
+        super().__init__()
 
     def request(self, stream):
         length = None

@@ -2,7 +2,6 @@
 import csv
 import io
 import json
-import os
 import re
 import sys
 import time
@@ -178,12 +177,7 @@ def lost_workers_projects():
     with Farm() as f:
         f.emulator("--latency", "60s")
         f.redis()
-        f.env.update(RED_KEY="a-red-key-of-the-test", BLUE_KEY="a-blue-key-of-the-test")
-        projects = f.path("projects.json")
-        with open(projects, "w") as out:
-            json.dump({"projects": [{"name": n, "keys": [{"env": n.upper() + "_KEY"}]}
-                                    for n in ("red", "blue")]}, out)
-        os.chmod(projects, 0o600)
+        projects = f.red_and_blue()
         first = f.worker("--concurrency", "4", "--lease", "2", "--projects", projects)
         f.genfarm("submit", f.prompts(4), *MODEL, "--batch", "b", "--budget", "10")
         farm.until(lambda: state(f, "b")["reserved_usd"] > 0.15)

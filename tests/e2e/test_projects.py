@@ -24,9 +24,7 @@ def begin(f, projects, emulator=(), worker=(), n=1):
     del f.env["GEMINI_API_KEY"]
     f.emulator("--latency", "20ms", *GOOD, *emulator)
     f.redis()
-    f.file = f.path("projects.json")
-    with open(f.file, "w") as out:
-        json.dump({"projects": projects}, out)
+    f.file = f.projects(projects)
     for _ in range(n):
         f.worker("--projects", f.file, "--concurrency", "32", "--sink", "dir:" + f.path("out"),
                  *worker)

@@ -1,6 +1,5 @@
 """What users and projects may use: never a cent or a call above, whoever sends; then jobs wait."""
 import json
-import os
 import sys
 
 import farm
@@ -216,12 +215,7 @@ def another_project_takes_over():
         f.emulator("--latency", "5ms")
         f.redis()
         f.genfarm("quota", "set", "project:red", "calls=3/day")
-        f.env.update(RED_KEY="a-red-key-of-the-test", BLUE_KEY="a-blue-key-of-the-test")
-        projects = f.path("projects.json")
-        with open(projects, "w") as out:
-            json.dump({"projects": [{"name": n, "keys": [{"env": n.upper() + "_KEY"}]}
-                                    for n in ("red", "blue")]}, out)
-        os.chmod(projects, 0o600)
+        projects = f.red_and_blue()
         worker = f.worker("--concurrency", "2", "--projects", projects)
         f.genfarm("submit", f.prompts(20), *MODEL, "--project", "blue", "--batch", "b")
         ends = farm.check_events(events(f, "b"), 20)
@@ -276,12 +270,7 @@ def projects_that_are_there():
     with Farm() as f:
         f.emulator("--latency", "5ms")
         f.redis()
-        f.env.update(RED_KEY="a-red-key-of-the-test", BLUE_KEY="a-blue-key-of-the-test")
-        projects = f.path("projects.json")
-        with open(projects, "w") as out:
-            json.dump({"projects": [{"name": n, "keys": [{"env": n.upper() + "_KEY"}]}
-                                    for n in ("red", "blue")]}, out)
-        os.chmod(projects, 0o600)
+        projects = f.red_and_blue()
         ask = ("submit", f.prompts(5), *MODEL)
         f.genfarm("pause")
         f.genfarm("quota", "set", "project:default", "calls=1/day")

@@ -92,10 +92,10 @@ static void write_answer(struct rope *out, struct span key, struct rope *answer)
     writer_close(&w);
 }
 
-static void log_row(const struct batch_row *b, const struct request *q, uint64_t tries,
-                    const struct reply *r)
+static void log_line(const struct batch_row *b, const char *method, const struct request *q,
+                     uint64_t tries, const struct reply *r)
 {
-    journal_write(b->journal, &(struct journal_line){.method = "ROW",
+    journal_write(b->journal, &(struct journal_line){.method = method,
                                                      .path = b->batch,
                                                      .model = b->model->name,
                                                      .project = b->project,
@@ -109,14 +109,7 @@ static void log_row(const struct batch_row *b, const struct request *q, uint64_t
 static void log_unmade(const struct batch_row *b, const struct request *q)
 {
     static const struct reply none = {.status = 0};
-    journal_write(b->journal, &(struct journal_line){.method = "UNMADE",
-                                                     .path = b->batch,
-                                                     .model = b->model->name,
-                                                     .project = b->project,
-                                                     .tier = "batch",
-                                                     .seconds = b->age,
-                                                     .prompt = q->digest,
-                                                     .reply = &none});
+    log_line(b, "UNMADE", q, 0, &none);
 }
 
 static bool make(const struct batch_row *b, const struct request *q, struct span key,
@@ -134,7 +127,7 @@ static bool make(const struct batch_row *b, const struct request *q, struct span
         r.status = f->status;
     else if (answer_build(&a, &r) != OK)
         r.status = 500;
-    log_row(b, q, tries, &r);
+    log_line(b, "ROW", q, tries, &r);
     if (r.status != 200)
         write_error(out, key, code_of(f ? f->rpc : "INTERNAL"),
                     span_of(f && f->message ? f->message : "Internal error encountered."));

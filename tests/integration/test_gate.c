@@ -254,7 +254,7 @@ static void what_is_closed_gives_back(void **state)
     for (size_t i = 0; i < 8; i++)
         enter(&h, i, (struct limit_units){0});
     wait_open(&h, &h.calls[0]);
-    gate_close(h.gate, 600);
+    gate_shut(h.gate, 600);
     unsigned used = 0;
     for (size_t i = 0; i < 8; i++) {
         assert_true(h.calls[i].slot_us >= 0 || h.calls[i].shuts == 1);

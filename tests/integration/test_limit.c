@@ -786,43 +786,45 @@ static void news_are_heeded_once(void **state)
 }
 
 // Whoever can write there: the worst that happens is that limits are to be set again.
+// What somebody may have written there.
+static const char *const damages[] = {
+    "rate nan",
+    "rate 0",
+    "rate -1",
+    "rate inf",
+    "ceiling nan rate 0.5",
+    "tat:req nan",
+    "tat:req inf",
+    "tat:req 1e300",
+    "tat:req -1e300",
+    "cd nan",
+    "cd 1e300",
+    "last nan",
+    "used:rpd nan ends:rpd nan",
+    "used:rpd x ends:rpd 9e15x",
+    "n:x nan e:x 1e15",
+    "n:x many e:x 9e15",
+    "q:req nan qe:req 9e15",
+    "q:req 0/0 qe:req 9e15",
+    "q:x 9999999999999999999999999999999/99999999999999999999999999999 qe:x 9e15",
+    "q:rpd 1/day qe:rpd nan",
+    "day:calls nan day:ends 9e15",
+    "day:micro -1e99 day:ends 9e15",
+    "streak nan streak_at nan probe 1",
+    "s:t nan",
+    "s:t 9e15",
+    "edited nan",
+    "asks_at nan",
+    "spec req=1/0",
+    "spec x",
+    "spec req=1/x,tpm=/,=",
+    "spec rpd=0/day,inflight=0/0",
+    "spec req=99999999999999999999999999999999999999999999999/nan"};
+
 static void whatever_is_in_the_hash(void **state)
 {
     struct farm *f = *state;
     struct grant g;
-    static const char *const damages[] = {
-        "rate nan",
-        "rate 0",
-        "rate -1",
-        "rate inf",
-        "ceiling nan rate 0.5",
-        "tat:req nan",
-        "tat:req inf",
-        "tat:req 1e300",
-        "tat:req -1e300",
-        "cd nan",
-        "cd 1e300",
-        "last nan",
-        "used:rpd nan ends:rpd nan",
-        "used:rpd x ends:rpd 9e15x",
-        "n:x nan e:x 1e15",
-        "n:x many e:x 9e15",
-        "q:req nan qe:req 9e15",
-        "q:req 0/0 qe:req 9e15",
-        "q:x 9999999999999999999999999999999/99999999999999999999999999999 qe:x 9e15",
-        "q:rpd 1/day qe:rpd nan",
-        "day:calls nan day:ends 9e15",
-        "day:micro -1e99 day:ends 9e15",
-        "streak nan streak_at nan probe 1",
-        "s:t nan",
-        "s:t 9e15",
-        "edited nan",
-        "asks_at nan",
-        "spec req=1/0",
-        "spec x",
-        "spec req=1/x,tpm=/,=",
-        "spec rpd=0/day,inflight=0/0",
-        "spec req=99999999999999999999999999999999999999999999999/nan"};
     set(f, "req=1000/1s,rpd=100000,inflight=50");
     redisReply *clean = redis_server_ask(f->server, "DUMP genfarm:{limit:p/m/standard}:l");
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {

@@ -278,6 +278,18 @@ static void assert_image(const struct bench *b, const struct stored *s, uint32_t
     free(path);
 }
 
+// What was there is not taken for it: it is not found, and stored again.
+static void assert_stored_anew(struct bench *b)
+{
+    struct stored found = look(b);
+    assert_int_equal(found.err, ERR_MISSING);
+    struct stored second = store(b, 9, NONCE, 1);
+    assert_true(second.err == OK && !second.adopted);
+    assert_image(b, &second, 9);
+    stored_free(&second);
+    stored_free(&found);
+}
+
 // --- Checking --------------------------------------------------------------------------------
 
 static void a_broken_image_is_found_out(void **state)
@@ -415,15 +427,9 @@ static void an_image_that_was_replaced_is_none(void **state)
     assert_int_equal(fseek(f, 20, SEEK_SET), 0);
     assert_int_equal(fputc('!', f), '!');
     fclose(f);
-    struct stored found = look(b);
-    assert_int_equal(found.err, ERR_MISSING);
-    struct stored second = store(b, 9, NONCE, 1);
-    assert_true(second.err == OK && !second.adopted);
-    assert_image(b, &second, 9);
+    assert_stored_anew(b);
     free(image);
     stored_free(&first);
-    stored_free(&second);
-    stored_free(&found);
 }
 
 // --- A disk that fails -----------------------------------------------------------------------
@@ -701,15 +707,9 @@ static void a_record_without_its_image_is_replaced(void **state)
     struct stored first = store(b, 8, NONCE, 1);
     char *image = image_path(b, &first);
     assert_int_equal(unlink(image), 0);
-    struct stored found = look(b);
-    assert_int_equal(found.err, ERR_MISSING);
-    struct stored second = store(b, 9, NONCE, 1);
-    assert_true(second.err == OK && !second.adopted);
-    assert_image(b, &second, 9);
+    assert_stored_anew(b);
     free(image);
     stored_free(&first);
-    stored_free(&second);
-    stored_free(&found);
 }
 
 static void a_record_cut_anywhere_is_none(void **state)
