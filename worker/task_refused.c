@@ -111,13 +111,17 @@ static void count_limited(struct task *t)
 }
 
 // Goes on as soon as some project lets it, after `most` seconds at the latest; those that wait
-// do so each a little differently.
+// here do so each a little differently. Who waits long does it in the queue, and no longer than
+// the groups are closed: nobody claims of those, and somebody may open them sooner.
 static void go_on_elsewhere(struct task *t, double most)
 {
     double wait = route_wait(t->route);
     if (wait > most)
         wait = most;
-    wait_or_return(t, wait > 0 ? wait + backoff_delay(1, 0.5, 0.5, 0.) : 0);
+    if (wait > SHORT_S)
+        task_say(t, QUEUE_REQUEUE, 0);
+    else
+        wait_or_return(t, wait > 0 ? wait + backoff_delay(1, 0.5, 0.5, 0.) : 0);
 }
 
 // A 429 burns no attempt: the whole group waits, unless another project has room.

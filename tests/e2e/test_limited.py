@@ -115,6 +115,21 @@ def by_what_each_refusal_is_about():
         f.genfarm("watch", "other")
 
 
+def until_somebody_ends_it():
+    """Jobs do not wait beyond what their group does: whoever opens that lets them go on."""
+    with Farm() as f:
+        f.emulator("--latency", "20ms")
+        f.redis()
+        f.worker("--sink", "dir:" + f.path("out"))
+        f.genfarm("submit", "-", "--format", "txt", "--batch", "b",
+                  input="one [[fault:429_spend*1]]\n")
+        told, _ = until(f, "spend")
+        f.genfarm("limits", "clear", GROUP)
+        f.genfarm("watch", "b")
+        assert ahead(told["until"]) > 0, "it went on by itself"
+        assert len(f.requests()) == 2, f.requests()
+
+
 def by_want_of_credits():
     """Which no model of the project has."""
     with Farm() as f:
@@ -233,7 +248,7 @@ def by_a_sink_that_takes_nothing():
 
 if __name__ == "__main__":
     sys.exit(farm.main([by_a_dimension, by_refusals, by_a_bad_key, by_the_quota_of_a_day,
-                        by_what_each_refusal_is_about, by_want_of_credits,
-                        by_want_of_capacity,
+                        by_what_each_refusal_is_about, until_somebody_ends_it,
+                        by_want_of_credits, by_want_of_capacity,
                         where_another_project_goes_on, by_what_there_is,
                         by_a_queue_that_is_paused, by_money, by_a_sink_that_takes_nothing]))

@@ -17,8 +17,9 @@ was made. For each prompt,
   good <= answers with an image that can be used <= good + unknown, where
   good = completed by calls of their own + cancelled after they were sent - found
       each good answer completed its job, or its job had been cancelled meanwhile: this is seen by
-      the entry of an image that counts for nobody. An image that was *found* where a lost worker
-      had stored it completes a job, too; its call was unknown.
+      the entry of an image that counts for nobody. An image that was *found* completes a job, too:
+      where a lost worker had stored it, its call was unknown; where the job had been cancelled
+      and was opened again, it is one of those that counted for nobody.
 
   bad <= answers with an image that cannot be used <= bad + unknown
 
@@ -114,7 +115,8 @@ def check_images(p, entries, known, unknown, lines):
     assert len(good) == len(own) + len(for_nobody) - len(found), (
         "%d good answers; %d completed, %d for nobody, %d found" % (
             len(good), len(own), len(for_nobody), len(found)))
-    assert len(found) <= unknown, "%d found, %d unknown" % (len(found), unknown)
+    assert len(found) <= unknown + len(for_nobody), "%d found, %d unknown, %d for nobody" % (
+        len(found), unknown, len(for_nobody))
     images = sum(map(good_image, lines))
     assert len(good) <= images <= len(good) + unknown, "%d images, %d good answers, %d unknown" % (
         images, len(good), unknown)
