@@ -177,11 +177,13 @@ static bool delivered_before(const struct task *t)
     return k->run > 1 || k->attempts > 0 || k->lost > 0 || k->limited > 0;
 }
 
-static bool look_up(struct task *t)
+void task_look_up(struct task *t)
 {
     struct sink_item item = {
         .batch = buf_span(&t->batch), .index = t->ticket.index, .run = t->ticket.run};
-    return t->host->sink->ops->lookup(t->host->sink, &item, on_lookup, t) == OK;
+    t->state = TASK_LOOKUP;
+    if (t->host->sink->ops->lookup(t->host->sink, &item, on_lookup, t) != OK)
+        task_begin(t);
 }
 
 static double server_now(const struct task *t)
@@ -205,8 +207,8 @@ void task_start(struct task *t)
 {
     if (t->invalid.len)
         task_failed(t, CODE_BAD_REQUEST, SPAN(""), buf_span(&t->invalid), false);
-    else if (delivered_before(t) && look_up(t))
-        t->state = TASK_LOOKUP;
+    else if (delivered_before(t))
+        task_look_up(t);
     else
         task_begin(t);
 }

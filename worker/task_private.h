@@ -173,8 +173,9 @@ void task_unsent(struct task *t);   // its call is not made: others may have its
 void task_withhold(struct task *t); // its call may not be made by this worker: goes back
 void task_settled(struct task *t, char mark); // the answer to task_say()
 void task_release(struct task *t);            // gives its concurrency slot back
-void task_want_slot(struct task *t);          // its call is to be made
-void task_gone(struct task *t);               // ends, without another word
+void task_look_up(struct task *t);   // what is stored of it already; begins where nothing is
+void task_want_slot(struct task *t); // its call is to be made
+void task_gone(struct task *t);      // ends, without another word
 void task_timer(struct task *t, double seconds);
 void task_marked(struct task *t, char mark); // the answer to its sent mark
 #endif

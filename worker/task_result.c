@@ -112,14 +112,28 @@ static bool is_ours(const struct task *t, const struct record *r)
     return span_equal(r->call_id, (struct span){(const char *)t->call_id, sizeof t->call_id});
 }
 
+// The image that was to be shared has gone. An earlier try may have stored it all the same:
+// where only its answer was lost, no call need be made.
+static void source_missing(struct task *t)
+{
+    bool tried = t->store_tries > 0;
+    no_longer_stuck(t);
+    if (!tried) {
+        task_share_missing(t);
+        return;
+    }
+    parcel_free(t->parcel);
+    t->parcel = NULL;
+    task_look_up(t);
+}
+
 static void on_stored(void *ctx, enum err e, const struct record *r, bool adopted,
                       struct span why)
 {
     struct task *t = ctx;
     struct event first;
     if (e == ERR_MISSING && parcel_is_shared(t->parcel)) {
-        no_longer_stuck(t);
-        task_share_missing(t);
+        source_missing(t);
         return;
     }
     if (e == OK && adopted)

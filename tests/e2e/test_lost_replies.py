@@ -68,5 +68,33 @@ def late():
     cut("late")
 
 
+def of_an_image_whose_source_goes():
+    """It was to be shared, and was stored, but nobody heard of that: it is no call more."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms", "--size", "64")
+        f.redis()
+        net = Net(f.socket, 1, 1)
+        url = net.open("worker", f.path("w.sock"))
+        f.worker("--redis", url, "--sink", "redis")
+        images = "genfarm:{default}:o:%s/0"
+        lost = []
+
+        def lose(one):
+            words = one.split(b"\r\n")[2::2]
+            if lost or b"b/0" not in words or not any(w.startswith(b"t/") for w in words):
+                return None
+            lost.append(f.cli("DEL", images % "a" + "/0", images % "a"))
+            return "cut_reply"
+        for batch in ("a", "b"):
+            f.genfarm("submit", f.prompts(1), "--dedupe", "--batch", batch)
+            f.genfarm("watch", batch)
+            net.links["worker"].wish = lose
+        events = map(json.loads, f.genfarm("watch", "b", "--json").stdout.splitlines())
+        (e,) = [e for e in events if e["event"] == "completed"]
+        assert lost == ["2"] and e["deduped_of"] == "a/00000000", (lost, e)
+        assert len(f.requests()) == 1, f.requests()
+        f.genfarm("fsck")
+
+
 if __name__ == "__main__":
-    sys.exit(farm.main([answers, half_answers, late]))
+    sys.exit(farm.main([answers, half_answers, late, of_an_image_whose_source_goes]))

@@ -65,7 +65,8 @@ def check_accounts(farm, names):
 def check(rules, ledger, users, stood_still):
     """`users`: by the digest of a prompt. Rows of remote batches have no limits, and count for
     quotas when their batch is written, which may be long before it is made."""
-    calls = sorted((came(x), x) for x in ledger.all() if x["method"] == "POST")
+    calls = sorted(((came(x), x) for x in ledger.all() if x["method"] == "POST"),
+                   key=lambda call: call[0])
     moved = [(a, b + SLACK) for a, b in stood_still]
     checked = 0
     for rule in rules.said:
