@@ -184,6 +184,7 @@ enum err model_worst(const struct model *m, const struct job *j, size_t prompt_b
                             .text_tokens = CATALOGUE_WORST_TEXT};
     if (model_image_tokens(m, j->image_size, &u.image_tokens) != OK)
         return ERR_MISSING;
+    u.image_tokens *= CATALOGUE_WORST_IMAGES;
     return model_cost(m, j->lane, &u, micro);
 }
 

@@ -32,7 +32,7 @@ def options():
         f.redis()
         f.worker("--concurrency", "8")
         p = example(f, "-b", "5", "-u", "ann", "-l", "flex", "-m", "nano-banana", "a tree", "a river")
-        assert "2 calls, about $0.0387, $0.04" in p.stderr, p.stderr  # flex: half the price
+        assert "2 calls, about $0.0387, $0.0799" in p.stderr, p.stderr  # flex: half the price
         rows = calls(f)
         assert len(rows) == 2 and {(r["user"], r["lane"], r["model"]) for r in rows} == {
             ("ann", "flex", FLASH)}, rows
