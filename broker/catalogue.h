@@ -38,8 +38,8 @@ struct model_usage {
 MUST_USE enum err model_cost(const struct model *m, enum job_lane lane,
                              const struct model_usage *u, int64_t *micro);
 // What a call for one image may cost at worst: a token for each byte of the prompt, and beside
-// CATALOGUE_WORST_TEXT tokens of text and thoughts a second image, which some models add unasked
-// where text may be in the answer, too. Source: googleapis/go-genai issue 732.
+// CATALOGUE_WORST_TEXT tokens of text and thoughts a second image, which some models add
+// unasked where text may be in the answer, too. Source: googleapis/go-genai issue 732.
 #define CATALOGUE_WORST_TEXT   1000
 #define CATALOGUE_WORST_IMAGES 2
 MUST_USE enum err model_worst(const struct model *m, const struct job *j, size_t prompt_bytes,

@@ -9,6 +9,8 @@ from child import Child
 from producer import Producer, batch_things
 
 ENDED = (0, 3)  # exit statuses of a client that saw the end
+# Why one may end at once, with status 1; once it is at work it goes on through everything.
+NOT_YET = ("cannot use the Redis server at", "there is no batch", "the server's memory is full")
 
 
 class Batch:
@@ -130,6 +132,8 @@ class Batch:
         `refused`: 4 for those that a quota or a full queue may refuse, 2 if the batch was closed."""
         code = child.poll()
         assert code in (None, 0, 1, 3, *refused) or code < 0, "%s: exit %d" % (child.name, code)
+        assert code != 1 or any(w in child.last_words() for w in NOT_YET), "%s: %s" % (
+            child.name, child.last_words())
         if code == 1 or code in refused:
             self.rests_until = time.monotonic() + 0.3
         return code

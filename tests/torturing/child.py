@@ -55,6 +55,10 @@ class Child:
             self.stopped = False
             self.signal(signal.SIGCONT)
 
+    def last_words(self):
+        with open(self.log, errors="replace") as f:
+            return (f.read().splitlines() or [""])[-1]
+
     def drain(self):
         """Once: a second signal would make it leave at once."""
         if not self.draining:

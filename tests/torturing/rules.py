@@ -9,6 +9,8 @@ import time
 from child import Child
 from specs import QUEUES
 
+LEAST_USD = 0.019  # the worst that a row of a remote batch may cost is at least that
+
 
 class Rule:
     """One change. `target`: the words of a command before SPEC; `spec`: None clears; `room`: the
@@ -31,12 +33,16 @@ class Rule:
         return (self.command, *words, "--queue", self.queues[0])
 
     def read_account(self, text):
+        """Calls that are under way may take what is reserved for them. What is told of remote
+        batches that had begun gives room back: their rows count as used, at their worst, until
+        then."""
         unit, period, room = self.room
         self.used = json.loads(text)[period]
         room = room / 20 if unit == "usd" else room
-        self.allowance = self.used["reserved"][unit] + room
-        limit = self.used["used"][unit] + self.allowance
-        self.spec = "%s=%s/%s" % (unit, round(limit, 6), period)
+        reserved, unknown = self.used["reserved"][unit], self.used["unknown_usd"]
+        back = {"usd": unknown, "calls": unknown // LEAST_USD}
+        self.allowance = reserved + room + back[unit]
+        self.spec = "%s=%s/%s" % (unit, round(self.used["used"][unit] + reserved + room, 6), period)
 
     def went_well(self):
         """True: nothing is left to be said."""
