@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/backoff.h"
 #include "common/clock.h"
-#include "common/digest.h"
+#include "common/timer.h"
+#include "worker/incarnation.h"
 
 #define MAX_LIMITS 16384 // bytes
 #define TELL_S     1.0   // until what has changed is told
@@ -22,7 +22,7 @@ struct lease {
     struct lease_options options;
     struct lease_hooks hooks;
     enum { LEASE_NONE, LEASE_REGISTERING, LEASE_HELD, LEASE_LEFT } state;
-    char inc[128];
+    char inc[INCARNATION_SIZE];
     uint64_t seq;
     int64_t asked_us; // when the request under way was sent, CLOCK_BOOTTIME
     int64_t ends_us;  // the local end of the lease
@@ -41,9 +41,7 @@ static int64_t lease_ms(const struct lease *l)
 
 static void again(struct lease *l, double after)
 {
-    ev_timer_stop(l->loop, &l->timer);
-    ev_timer_set(&l->timer, after, 0.);
-    ev_timer_start(l->loop, &l->timer);
+    timer_restart(l->loop, &l->timer, after);
 }
 
 // Each pause is longer than the one before, but a short lease leaves time for some tries.
@@ -62,11 +60,7 @@ static void again_if_lost(struct lease *l)
 
 static void fresh_name(struct lease *l)
 {
-    uint8_t salt[6];
-    char hex[2 * sizeof salt + 1];
-    random_bytes(salt, sizeof salt);
-    digest_hex(salt, sizeof salt, hex);
-    snprintf(l->inc, sizeof l->inc, "%.64s:%ld:%s", l->options.host, (long)getpid(), hex);
+    incarnation_fresh(l->inc, l->options.host);
     l->seq = 0;
 }
 

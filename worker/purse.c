@@ -2,29 +2,21 @@
 #include "worker/purse.h"
 
 #include <ev.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <unistd.h>
 
-#include "common/backoff.h"
 #include "common/clock.h"
-#include "common/digest.h"
 #include "common/log.h"
+#include "common/timer.h"
 #include "worker/pump.h"
+#include "worker/purse_account.h"
+#include "worker/purse_lease.h"
+#include "worker/purse_question.h"
 
-#define TIMEOUT   5.0
-#define BELIEVED  1000000 // us: that an account has no limits
-#define TELL_S    1.0     // between sums of calls that had reserved nothing
-#define N_PAGE    32      // accounts whose calls go into one request
-#define MAX_KNOWN ACCOUNT_MAX_NAMES
-
-struct account {
-    char name[ACCOUNT_MAX_NAME + 1];
-    int64_t free_us; // when it was last said to have no limits, clock_boot_us(); 0: never
-    struct account_sum sum; // not told yet; its name is ours
-};
+#define TELL_S   1.0                  // between sums of calls that had reserved nothing
+#define N_PAGE   PURSE_QUESTION_CALLS // whose calls go into one request
+#define MAX_SUMS ACCOUNT_MAX_NAMES    // that go into one request
 
 enum state { ASKED, HELD, FREE, ENDED };
 
@@ -32,7 +24,7 @@ struct purse_call {
     struct pump_item item; // of the request it waits in
     TAILQ_ENTRY(purse_call) link;
     struct purse *purse;
-    struct account *user, *project;
+    struct purse_account *user, *project;
     enum state state;
     bool left; // nobody waits for the answer any more
     uint64_t number;
@@ -46,31 +38,20 @@ struct purse {
     TAILQ_HEAD(, purse_call) calls;
     struct ev_loop *loop;
     struct redis *redis;
-    struct purse_options options;
-    char inc[128];
-    uint64_t number;        // of the last call
-    struct account **known; // never forgotten, while this worker lives
-    size_t n_known;
+    struct purse_lease lease;
+    uint64_t number; // of the last call
+    struct purse_accounts accounts;
     struct pump *asks, *ends;
-    // Of the request under way: refusals by account, and the sums that go with an end.
-    struct account *names[MAX_KNOWN];
-    size_t n_names;
-    struct account_verdict verdicts[MAX_KNOWN];
-    char limits[MAX_KNOWN][32];
-    struct account_sum frozen[MAX_KNOWN];
+    struct purse_question question;      // the request of `asks` that is under way
+    struct account_sum frozen[MAX_SUMS]; // what goes with that of `ends`
     size_t n_frozen;
     uint64_t frozen_as;    // the request that they belong to
     struct pump_item tell; // takes the sums along
-    bool telling, leaving;
-    ev_timer tell_timer, keep_timer;
+    bool telling;
+    ev_timer tell_timer;
     void (*idle)(void *ctx);
     void *idle_ctx;
 };
-
-static int64_t lease_ms(const struct purse *p)
-{
-    return (int64_t)(p->options.lease * 1000);
-}
 
 static void forget(struct purse_call *c)
 {
@@ -83,40 +64,10 @@ static struct purse_call *call_of(struct pump_item *item)
     return (struct purse_call *)((char *)item - offsetof(struct purse_call, item));
 }
 
-// --- Accounts -------------------------------------------------------------------------------
-
-static struct account *find(struct purse *p, const char *kind, struct span name)
+static void log_refused(enum err e, const char *what)
 {
-    char full[ACCOUNT_MAX_NAME + 1];
-    snprintf(full, sizeof full, "%s:%.*s", kind, (int)name.len, name.ptr);
-    for (size_t i = 0; i < p->n_known; i++)
-        if (strcmp(p->known[i]->name, full) == 0)
-            return p->known[i];
-    struct account **more = realloc(p->known, (p->n_known + 1) * sizeof *more);
-    if (!more)
-        return NULL;
-    p->known = more;
-    struct account *a = calloc(1, sizeof *a);
-    if (!a)
-        return NULL;
-    memcpy(a->name, full, sizeof full);
-    a->sum.name = span_of(a->name);
-    return p->known[p->n_known++] = a;
-}
-
-static bool is_free(const struct account *a, int64_t now)
-{
-    return a->free_us && now - a->free_us < BELIEVED;
-}
-
-// Its place among the names of the request that is being made.
-static size_t place(struct purse *p, struct account *a)
-{
-    for (size_t i = 0; i < p->n_names; i++)
-        if (p->names[i] == a)
-            return i;
-    p->names[p->n_names] = a;
-    return p->n_names++;
+    if (e != OK && !err_retryable(e))
+        log_error("redis refuses", "what=" LOGQ " why=" LOGQ, what, err_text(e));
 }
 
 // --- Asking ---------------------------------------------------------------------------------
@@ -125,91 +76,80 @@ static void on_reserved(void *ctx, enum err e, struct span marks,
                         const struct account_verdict *v)
 {
     struct purse *p = ctx;
-    int64_t now = clock_boot_us();
-    for (size_t i = 0; e == OK && i < p->n_names; i++) {
-        p->verdicts[i] = v[i];
-        snprintf(p->limits[i], sizeof p->limits[i], "%.*s", (int)v[i].limit.len,
-                 v[i].limit.ptr);
-        p->verdicts[i].limit = span_of(p->limits[i]);
-        p->names[i]->free_us = v[i].limited ? 0 : now;
-    }
-    if (e != OK && !err_retryable(e))
-        log_error("redis refuses", "what=\"reserving for calls\" why=" LOGQ, err_text(e));
+    if (e == OK)
+        purse_question_answered(&p->question, v);
+    log_refused(e, "reserving for calls");
     pump_answered(p->asks, e, marks);
 }
 
 static enum err send_asks(void *ctx, uint64_t number, struct pump_item *const *items, size_t n)
 {
     struct purse *p = ctx;
-    struct span names[MAX_KNOWN];
+    struct purse_question *q = &p->question;
     struct account_call calls[N_PAGE];
     (void)number; // each call has its own
-    p->n_names = 0;
+    q->n = 0;
     for (size_t i = 0; i < n; i++) {
-        struct purse_call *c = call_of(items[i]);
-        calls[i] = (struct account_call){c->number, (unsigned)place(p, c->user),
-                                         (unsigned)place(p, c->project), c->worst};
+        const struct purse_call *c = call_of(items[i]);
+        calls[i] = (struct account_call){c->number, purse_question_place(q, c->user),
+                                         purse_question_place(q, c->project), c->worst};
     }
-    for (size_t i = 0; i < p->n_names; i++)
-        names[i] = span_of(p->names[i]->name);
-    return account_reserve(p->redis, TIMEOUT, span_of(p->inc), lease_ms(p), p->n_names, names,
-                           n, calls, on_reserved, p);
+    return account_reserve(p->redis, PURSE_TIMEOUT, purse_lease_name(&p->lease),
+                           purse_lease_ms(&p->lease), q->n, q->names, n, calls, on_reserved, p);
 }
 
-static struct purse_refusal refusal_of(struct purse *p, const struct purse_call *c)
+static enum purse_answer answer_of(char mark) // of account_reserved()
 {
-    struct purse_refusal r = {0};
-    for (size_t i = 0; i < p->n_names; i++)
-        if ((p->names[i] == c->user || p->names[i] == c->project) && p->verdicts[i].limit.len)
-            r = (struct purse_refusal){span_of(p->names[i]->name), p->verdicts[i].limit,
-                                       p->verdicts[i].allowed, p->verdicts[i].used,
-                                       p->verdicts[i].until_ms};
-    return r;
+    switch (mark) {
+    case '1':
+    case 'f': return PURSE_OPEN;
+    case 'b': return PURSE_SHUT;
+    case 'u': return PURSE_UNPRICED;
+    default: return PURSE_WAIT; // 'w', or it was lost with its request
+    }
 }
 
 static void told_ask(void *ctx, struct pump_item *item, char mark)
 {
     struct purse *p = ctx;
     struct purse_call *c = call_of(item);
-    struct purse_refusal why = refusal_of(p, c);
-    enum purse_answer a = mark == 'b'                  ? PURSE_SHUT
-                          : mark == 'u'                ? PURSE_UNPRICED
-                          : mark == '1' || mark == 'f' ? PURSE_OPEN
-                                                       : PURSE_WAIT;
-    purse_told *told = c->told;
+    struct purse_refusal why = purse_question_refusal(&p->question, c->user, c->project);
+    enum purse_answer a = answer_of(mark);
+    purse_told *told = c->left ? NULL : c->told;
     void *to = c->ctx;
-    bool left = c->left;
     c->state = mark == '1' ? HELD : FREE;
-    if (left || a != PURSE_OPEN) {
-        if (mark == '1')
-            purse_end(p, c, NULL);
-        else
-            forget(c);
-    }
-    if (!left)
+    if (!told || a != PURSE_OPEN)
+        purse_end(p, c, NULL); // `c` may be gone
+    if (told)
         told(to, a, a == PURSE_SHUT ? &why : NULL);
+}
+
+static struct purse_call *call_new(struct purse *p, const struct purse_call *as)
+{
+    struct purse_call *c = as->user && as->project ? malloc(sizeof *c) : NULL;
+    if (!c)
+        return NULL;
+    *c = *as;
+    c->purse = p;
+    c->number = ++p->number;
+    TAILQ_INSERT_TAIL(&p->calls, c, link);
+    return c;
 }
 
 struct purse_call *purse_enter(struct purse *p, struct span user, struct span project,
                                int64_t worst, bool *open, purse_told *told, void *ctx)
 {
-    struct purse_call *c = calloc(1, sizeof *c);
+    const struct purse_call as = {.user = purse_account_find(&p->accounts, "user", user),
+                                  .project =
+                                      purse_account_find(&p->accounts, "project", project),
+                                  .worst = worst,
+                                  .told = told,
+                                  .ctx = ctx};
+    struct purse_call *c = call_new(p, &as);
     if (!c)
         return NULL;
-    *c = (struct purse_call){.purse = p,
-                             .user = find(p, "user", user),
-                             .project = find(p, "project", project),
-                             .number = ++p->number,
-                             .worst = worst,
-                             .told = told,
-                             .ctx = ctx};
-    if (!c->user || !c->project) {
-        free(c);
-        return NULL;
-    }
-    TAILQ_INSERT_TAIL(&p->calls, c, link);
     int64_t now = clock_boot_us();
-    *open = is_free(c->user, now) && is_free(c->project, now);
+    *open = purse_account_is_free(c->user, now) && purse_account_is_free(c->project, now);
     c->state = *open ? FREE : ASKED;
     if (!*open)
         pump_add(p->asks, &c->item);
@@ -233,15 +173,9 @@ static void on_told(void *ctx, enum err e, int64_t value)
     char all[N_PAGE + 1];
     (void)value;
     memset(all, '1', sizeof all);
-    if (e != OK && !err_retryable(e))
-        log_error("redis refuses", "what=\"telling what calls took\" why=" LOGQ, err_text(e));
+    log_refused(e, "telling what calls took");
     pump_answered(p->ends, e, (struct span){all, N_PAGE + 1});
     look_idle(p);
-}
-
-static bool is_zero(const struct account_sum *s)
-{
-    return !s->calls && !s->images && !s->micro && !s->unknown;
 }
 
 // The sums as they are now go with this request, also when it is sent again.
@@ -250,14 +184,7 @@ static void freeze(struct purse *p, uint64_t number)
     if (p->frozen_as == number)
         return;
     p->frozen_as = number;
-    p->n_frozen = 0;
-    for (size_t i = 0; i < p->n_known && p->n_frozen < MAX_KNOWN; i++) {
-        struct account_sum *s = &p->known[i]->sum;
-        if (is_zero(s))
-            continue;
-        p->frozen[p->n_frozen++] = *s;
-        *s = (struct account_sum){.name = s->name};
-    }
+    p->n_frozen = purse_accounts_take(&p->accounts, p->frozen, MAX_SUMS);
 }
 
 static enum err send_ends(void *ctx, uint64_t number, struct pump_item *const *items, size_t n)
@@ -269,24 +196,9 @@ static enum err send_ends(void *ctx, uint64_t number, struct pump_item *const *i
     for (size_t i = 0; i < n; i++)
         if (items[i] != &p->tell)
             ends[n_ends++] = call_of(items[i])->end;
-    return account_tell(p->redis, TIMEOUT, span_of(p->inc), lease_ms(p), number, p->n_frozen,
-                        p->frozen, n_ends, ends, on_told, p);
-}
-
-static bool any_sum(const struct purse *p)
-{
-    for (size_t i = 0; i < p->n_known; i++)
-        if (!is_zero(&p->known[i]->sum))
-            return true;
-    return false;
-}
-
-static void later(ev_timer *w, struct ev_loop *loop, double seconds)
-{
-    if (ev_is_active(w))
-        return;
-    ev_timer_set(w, seconds, 0.);
-    ev_timer_start(loop, w);
+    return account_tell(p->redis, PURSE_TIMEOUT, purse_lease_name(&p->lease),
+                        purse_lease_ms(&p->lease), number, p->n_frozen, p->frozen, n_ends, ends,
+                        on_told, p);
 }
 
 static void tell_sums(struct purse *p)
@@ -303,8 +215,8 @@ static void told_end(void *ctx, struct pump_item *item, char mark)
     (void)mark;
     if (item == &p->tell) {
         p->telling = false;
-        if (any_sum(p))
-            later(&p->tell_timer, p->loop, TELL_S);
+        if (purse_accounts_any_sum(&p->accounts))
+            timer_ensure(p->loop, &p->tell_timer, TELL_S);
     } else {
         forget(call_of(item));
     }
@@ -322,49 +234,52 @@ static int64_t known(int64_t worst)
     return worst > 0 ? worst : 0;
 }
 
-static void add_up(struct account_sum *s, const struct purse_call *c,
-                   const struct purse_took *took)
+static struct account_sum sum_of(const struct purse_call *c, const struct purse_took *took)
 {
-    s->calls++;
-    s->images += took->unknown ? 1 : took->images;
-    s->micro += took->unknown ? known(c->worst) : took->micro;
-    s->unknown += took->unknown ? known(c->worst) : 0;
+    int64_t worst = known(c->worst);
+    return took->unknown
+               ? (struct account_sum){.calls = 1, .images = 1, .micro = worst, .unknown = worst}
+               : (struct account_sum){.calls = 1, .images = took->images, .micro = took->micro};
 }
 
-void purse_end(struct purse *p, struct purse_call *c, const struct purse_took *took)
+static void add_sum(struct purse *p, struct purse_account *a, const struct account_sum *by)
 {
-    bool sent = took && took->sent;
-    if (!c)
-        return;
-    if (c->state == ASKED) {
-        c->left = true; // ends when the answer is there
-        return;
+    if (!a)
+        return; // no memory: it stays at its worst
+    purse_account_add(a, by);
+    timer_ensure(p->loop, &p->tell_timer, TELL_S);
+}
+
+// A call that had reserved nothing.
+static void end_free(struct purse *p, struct purse_call *c, const struct purse_took *took)
+{
+    if (took && took->sent) {
+        struct account_sum by = sum_of(c, took);
+        add_sum(p, c->user, &by);
+        add_sum(p, c->project, &by);
     }
-    if (c->state == FREE) {
-        if (sent) {
-            add_up(&c->user->sum, c, took);
-            add_up(&c->project->sum, c, took);
-            later(&p->tell_timer, p->loop, TELL_S);
-        }
-        forget(c);
-        return;
-    }
+    forget(c);
+}
+
+static void end_held(struct purse *p, struct purse_call *c, const struct purse_took *took)
+{
     c->state = ENDED;
     c->end = (struct account_end){.number = c->number};
-    if (sent)
+    if (took && took->sent)
         c->end = (struct account_end){c->number, 1, took->images, took->micro, took->unknown};
     pump_add(p->ends, &c->item);
 }
 
-static void correct(struct purse *p, struct account *a, const struct account_sum *by)
+void purse_end(struct purse *p, struct purse_call *c, const struct purse_took *took)
 {
-    if (!a)
-        return; // no memory: it stays at its worst
-    a->sum.calls += by->calls;
-    a->sum.images += by->images;
-    a->sum.micro += by->micro;
-    a->sum.unknown += by->unknown;
-    later(&p->tell_timer, p->loop, TELL_S);
+    if (!c)
+        return;
+    if (c->state == ASKED)
+        c->left = true; // ends when the answer is there
+    else if (c->state == FREE)
+        end_free(p, c, took);
+    else
+        end_held(p, c, took);
 }
 
 void purse_correct(struct purse *p, struct span user, struct span project, int64_t worst,
@@ -374,57 +289,32 @@ void purse_correct(struct purse *p, struct span user, struct span project, int64
                                    .images = images - 1,
                                    .micro = micro - known(worst),
                                    .unknown = -known(worst)};
-    correct(p, find(p, "user", user), &by);
-    correct(p, find(p, "project", project), &by);
+    add_sum(p, purse_account_find(&p->accounts, "user", user), &by);
+    add_sum(p, purse_account_find(&p->accounts, "project", project), &by);
 }
 
 // --- Beginning and end ----------------------------------------------------------------------
-
-static void on_kept(void *ctx, enum err e, int64_t ended)
-{
-    struct purse *p = ctx;
-    if (e == OK && ended > 0)
-        log_warn("calls of a lost worker count as used", "calls=%lld", (long long)ended);
-    later(&p->keep_timer, p->loop,
-          e == OK && ended > 0 ? 0.05 : p->options.lease / 3 * (0.8 + 0.2 * random_unit()));
-}
-
-static void on_keep(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    (void)loop, (void)revents;
-    struct purse *p = w->data;
-    if (!redis_ready(p->redis) ||
-        account_keep(p->redis, TIMEOUT, span_of(p->inc), lease_ms(p), on_kept, p) != OK)
-        later(w, p->loop, 0.5);
-}
 
 static const struct pump_ops asks = {send_asks, NULL, told_ask},
                              ends = {send_ends, NULL, told_end};
 
 struct purse *purse_new(struct ev_loop *loop, struct redis *r, const struct purse_options *o)
 {
-    uint8_t salt[6];
-    char hex[2 * sizeof salt + 1];
     struct purse *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
     TAILQ_INIT(&p->calls);
     p->loop = loop;
     p->redis = r;
-    p->options = *o;
-    random_bytes(salt, sizeof salt);
-    digest_hex(salt, sizeof salt, hex);
-    snprintf(p->inc, sizeof p->inc, "%.64s:%ld:%s", o->host, (long)getpid(), hex);
+    purse_lease_start(&p->lease, loop, r, o->host, o->lease);
     p->asks = pump_new(loop, &asks, p, N_PAGE);
     p->ends = pump_new(loop, &ends, p, N_PAGE);
     ev_init(&p->tell_timer, on_tell);
-    ev_init(&p->keep_timer, on_keep);
-    p->tell_timer.data = p->keep_timer.data = p;
+    p->tell_timer.data = p;
     if (!p->asks || !p->ends) {
         purse_free(p);
         return NULL;
     }
-    later(&p->keep_timer, loop, 0.1);
     return p;
 }
 
@@ -433,20 +323,18 @@ void purse_free(struct purse *p)
     if (!p)
         return;
     ev_timer_stop(p->loop, &p->tell_timer);
-    ev_timer_stop(p->loop, &p->keep_timer);
+    purse_lease_stop(&p->lease);
     pump_free(p->asks);
     pump_free(p->ends);
     while (!TAILQ_EMPTY(&p->calls))
         forget(TAILQ_FIRST(&p->calls));
-    for (size_t i = 0; i < p->n_known; i++)
-        free(p->known[i]);
-    free(p->known);
+    purse_accounts_free(&p->accounts);
     free(p);
 }
 
 bool purse_settled(struct purse *p, void (*idle)(void *ctx), void *ctx)
 {
-    if (any_sum(p))
+    if (purse_accounts_any_sum(&p->accounts))
         tell_sums(p);
     if (pump_idle(p->ends) && !p->telling)
         return true;

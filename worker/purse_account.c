@@ -1,0 +1,80 @@
+// purse_account.c - see purse_account.h.
+#include "worker/purse_account.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BELIEVED 1000000 // us: that an account has no limits
+
+static struct purse_account *add(struct purse_accounts *all, const char *name)
+{
+    struct purse_account **more = realloc(all->at, (all->n + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    all->at = more;
+    struct purse_account *a = calloc(1, sizeof *a);
+    if (!a)
+        return NULL;
+    snprintf(a->name, sizeof a->name, "%s", name);
+    a->sum.name = span_of(a->name);
+    return all->at[all->n++] = a;
+}
+
+void purse_accounts_free(struct purse_accounts *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        free(all->at[i]);
+    free(all->at);
+    *all = (struct purse_accounts){0};
+}
+
+struct purse_account *purse_account_find(struct purse_accounts *all, const char *kind,
+                                         struct span name)
+{
+    char full[ACCOUNT_MAX_NAME + 1];
+    snprintf(full, sizeof full, "%s:%.*s", kind, (int)name.len, name.ptr);
+    for (size_t i = 0; i < all->n; i++)
+        if (strcmp(all->at[i]->name, full) == 0)
+            return all->at[i];
+    return add(all, full);
+}
+
+bool purse_account_is_free(const struct purse_account *a, int64_t now)
+{
+    return a->free_us && now - a->free_us < BELIEVED;
+}
+
+void purse_account_add(struct purse_account *a, const struct account_sum *by)
+{
+    a->sum.calls += by->calls;
+    a->sum.images += by->images;
+    a->sum.micro += by->micro;
+    a->sum.unknown += by->unknown;
+}
+
+static bool is_zero(const struct account_sum *s)
+{
+    return !s->calls && !s->images && !s->micro && !s->unknown;
+}
+
+bool purse_accounts_any_sum(const struct purse_accounts *all)
+{
+    for (size_t i = 0; i < all->n; i++)
+        if (!is_zero(&all->at[i]->sum))
+            return true;
+    return false;
+}
+
+size_t purse_accounts_take(struct purse_accounts *all, struct account_sum *out, size_t most)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < all->n && n < most; i++) {
+        struct account_sum *s = &all->at[i]->sum;
+        if (is_zero(s))
+            continue;
+        out[n++] = *s;
+        *s = (struct account_sum){.name = s->name};
+    }
+    return n;
+}
