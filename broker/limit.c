@@ -33,6 +33,7 @@ struct ask {
     limit_done *done;
     void *ctx;
     unsigned want;
+    int64_t slots[]; // `want`: granted ones would be lost if there were no room for them
 };
 
 // What the answer begins with, in this order; then slots.
@@ -68,15 +69,12 @@ static enum err read_grant(const redisReply *r, struct limit_grant *g, int64_t *
 static void answered(void *ctx, enum err e, const redisReply *r)
 {
     struct ask *ask = ctx;
-    struct limit_grant g = {0};
-    int64_t *slots = calloc(ask->want + 1, sizeof *slots);
+    struct limit_grant g = {.slots_us = ask->slots};
     if (e == OK && (reply_count(r) > ask->want + HEAD || reply_count(r) < HEAD))
         e = ERR_FORMAT;
     if (e == OK)
-        e = slots ? read_grant(r, &g, slots) : ERR_NOMEM;
-    g.slots_us = slots;
+        e = read_grant(r, &g, ask->slots);
     ask->done(ask->ctx, e, e == OK ? &g : NULL);
-    free(slots);
     free(ask);
 }
 
@@ -120,7 +118,7 @@ static void begin(struct args *a, struct span group, const char *op)
 static enum err send(struct redis *r, double timeout, const struct args *a, unsigned want,
                      limit_done *done, void *ctx)
 {
-    struct ask *ask = malloc(sizeof *ask);
+    struct ask *ask = malloc(sizeof *ask + want * sizeof ask->slots[0]);
     if (!ask)
         return ERR_NOMEM;
     *ask = (struct ask){.done = done, .ctx = ctx, .want = want};

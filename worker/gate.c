@@ -172,10 +172,20 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     advance(w->data);
 }
 
+// A model that has no such tier is not limited.
+static enum err take_limit(struct gate *g, const char *model)
+{
+    enum err e =
+        tier_resolve(g->all->options.catalogue, span_of(model),
+                     project_limit(gate_project(g), span_of(g->route->lane_model)), &g->limit);
+    if (e == OK)
+        g->spec = buf_span(&g->limit);
+    return e;
+}
+
 struct gate *gate_new(struct route *r, struct keyring *keys)
 {
     struct gate *g = calloc(1, sizeof *g);
-    struct span lane_model = span_of(r->lane_model);
     const struct project *p = keyring_project(keys);
     const char *slash = strchr(r->lane_model, '/');
     if (!g || !slash ||
@@ -188,14 +198,14 @@ struct gate *gate_new(struct route *r, struct keyring *keys)
     g->route = r;
     g->keys = keys;
     g->limit.max = g->learnt.max = MAX_LIMIT;
-    // A model that has no such tier is not limited.
-    if (tier_resolve(r->all->options.catalogue, span_of(slash + 1),
-                     project_limit(p, lane_model), &g->limit) == OK)
-        g->spec = buf_span(&g->limit);
     TAILQ_INIT(&g->waiting);
     ev_init(&g->timer, on_timer);
     ev_init(&g->flight, gate_on_flight);
     g->timer.data = g->flight.data = g;
+    if (take_limit(g, slash + 1) == ERR_NOMEM) { // it must not go without
+        gate_free(g);
+        return NULL;
+    }
     return g;
 }
 
