@@ -1,13 +1,11 @@
 // output.c - the folder, its journals and what is known of each job.
 #include "client/output_private.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/queue.h"
+#include "client/output_check.h"
 #include "client/output_files.h"
 #include "common/clock.h"
 #include "common/digest.h"
@@ -39,98 +37,55 @@ const char *output_folder(const struct output *o)
 
 enum err output_set_total(struct output *o, uint32_t total)
 {
-    if (total > QUEUE_MAX_INDEX)
-        return ERR_RANGE;
-    if (total > o->cap) {
-        size_t cap = o->cap * 2 > total ? o->cap * 2 : total;
-        struct output_job *jobs = reallocarray(o->jobs, cap, sizeof *jobs);
-        if (!jobs)
-            return ERR_NOMEM;
-        memset(jobs + o->cap, 0, (cap - o->cap) * sizeof *jobs);
-        o->jobs = jobs;
-        o->cap = cap;
-    }
-    if (total > o->counts.total) {
-        o->by_state[OUTPUT_OPEN] += total - o->counts.total;
-        o->counts.total = total;
-    }
-    return OK;
-}
-
-static enum err reach(struct output *o, uint32_t index)
-{
-    return index >= QUEUE_MAX_INDEX  ? ERR_RANGE
-           : index < o->counts.total ? OK
-                                     : output_set_total(o, index + 1);
-}
-
-struct result { // of a terminal event, whether it came live or from the journal
-    uint32_t index;
-    uint16_t run;
-    enum output_state state;
-    int64_t cost_micro, images, bytes;
-    uint64_t event_number;
-};
-
-static void note(struct output *o, const struct result *r, uint64_t at)
-{
-    struct output_job *job = &o->jobs[r->index];
-    o->by_state[job->state]--;
-    o->by_state[r->state]++;
-    job->state = (uint8_t)r->state;
-    job->run = r->run;
-    job->result = at;
-    o->counts.cost_micro += r->cost_micro;
-    o->counts.images += r->images;
-    o->counts.bytes += r->bytes;
-}
-
-static void note_number(struct output *o, uint64_t number)
-{
-    if (number > o->counts.last_event)
-        o->counts.last_event = number;
-}
-
-static bool is_news(const struct output *o, const struct result *r)
-{
-    const struct output_job *job = &o->jobs[r->index];
-    return job->state == OUTPUT_OPEN || r->run > job->run;
-}
-
-enum output_state output_state(const struct output *o, uint32_t index)
-{
-    return index < o->counts.total ? (enum output_state)o->jobs[index].state : OUTPUT_OPEN;
-}
-
-uint16_t output_run(const struct output *o, uint32_t index)
-{
-    return index < o->counts.total ? o->jobs[index].run : 0;
+    return output_jobs_grow(&o->jobs, total);
 }
 
 struct output_counts output_counts(const struct output *o)
 {
-    struct output_counts c = o->counts;
-    c.completed = o->by_state[OUTPUT_COMPLETED];
-    c.failed = o->by_state[OUTPUT_FAILED];
-    c.cancelled = o->by_state[OUTPUT_CANCELLED];
-    return c;
+    return output_jobs_counts(&o->jobs);
 }
 
-enum err output_explain(struct buf *why, enum err e, const char *place, const char *what)
+static const struct output_job *job_at(const struct output *o, uint32_t index)
 {
-    if (why)
-        buf_addf(why, "%s: %s", place, what);
-    return e;
+    static const struct output_job open = {.state = OUTPUT_OPEN};
+    return index < o->jobs.counts.total ? &o->jobs.at[index] : &open;
+}
+
+enum output_state output_state(const struct output *o, uint32_t index)
+{
+    return (enum output_state)job_at(o, index)->state;
+}
+
+uint16_t output_run(const struct output *o, uint32_t index)
+{
+    return job_at(o, index)->run;
+}
+
+bool output_has_input(const struct output *o, uint32_t index)
+{
+    return job_at(o, index)->has_input;
+}
+
+bool output_job_input(const struct output *o, uint32_t index, struct job *job, struct buf *room)
+{
+    const struct output_job *j = job_at(o, index);
+    return j->has_input && journal_read(&o->inputs, j->input, room) == OK &&
+           job_decode(job, buf_span(room), NULL) == OK;
+}
+
+struct json_object *output_job_event(const struct output *o, uint32_t index)
+{
+    const struct output_job *j = job_at(o, index);
+    struct buf record = {.max = JOURNAL_MAX_RECORD + 1};
+    struct json_object *event = NULL;
+    if (j->state == OUTPUT_OPEN || journal_read(&o->results, j->result, &record) != OK ||
+        json_read(buf_span(&record), &event, NULL) != OK)
+        event = NULL;
+    buf_free(&record);
+    return event;
 }
 
 // --- Events ----------------------------------------------------------------------------------
-
-static enum output_state state_of(enum event_type t)
-{
-    return t == EVENT_COMPLETED ? OUTPUT_COMPLETED
-           : t == EVENT_FAILED  ? OUTPUT_FAILED
-                                : OUTPUT_CANCELLED;
-}
 
 static enum err write_event(struct output *o, const struct event *e, uint64_t number,
                             uint64_t *at)
@@ -150,17 +105,20 @@ static enum err write_event(struct output *o, const struct event *e, uint64_t nu
     return err;
 }
 
-enum err output_check_there(const struct output *o, struct buf *why)
+// The folder may have gone away, and what is written to the journals is lost.
+static enum err check_there(const struct output *o, struct buf *why)
 {
-    return o->journals_removed || !journal_is_gone(&o->results)
-               ? OK
-               : output_explain(why, ERR_MISSING, o->folder, "was removed meanwhile");
+    if (o->journals_removed || !journal_is_gone(&o->results))
+        return OK;
+    if (why)
+        buf_addf(why, "%s: was removed meanwhile", o->folder);
+    return ERR_MISSING;
 }
 
 static enum err keep_event(struct output *o, const struct event *e, uint64_t number,
                            uint64_t *at, struct buf *why)
 {
-    enum err err = output_check_there(o, why);
+    enum err err = check_there(o, why);
     if (err != OK)
         return err;
     errno = 0;
@@ -168,58 +126,39 @@ static enum err keep_event(struct output *o, const struct event *e, uint64_t num
     return err == OK ? OK : file_explain(why, err, errno, o->folder, "cannot keep a result");
 }
 
-enum err output_event(struct output *o, const struct event *e, uint64_t event_number,
-                      struct buf *why)
+static enum err keep_result(struct output *o, const struct event *e, uint64_t number,
+                            struct buf *why)
 {
-    struct result r = {.index = e->index,
-                       .run = e->run,
-                       .state = state_of(e->type),
-                       .cost_micro = e->cost_micro,
-                       .images = e->n_images};
+    struct output_result r = output_result_of(e, number);
     uint64_t at = 0;
-    if (!event_terminal(e->type)) {
-        note_number(o, event_number);
-        return OK;
-    }
-    enum err err = reach(o, e->index);
-    if (err == OK && is_news(o, &r)) {
-        for (unsigned i = 0; i < e->n_images && i < EVENT_MAX_IMAGES; i++)
-            r.bytes += (int64_t)e->images[i].bytes;
-        err = keep_event(o, e, event_number, &at, why);
-        if (err == OK)
-            note(o, &r, at);
-    }
+    enum err err = output_jobs_reach(&o->jobs, r.index);
+    if (err != OK || !output_jobs_is_news(&o->jobs, &r))
+        return err;
+    err = keep_event(o, e, number, &at, why);
     if (err == OK)
-        note_number(o, event_number);
+        output_jobs_note(&o->jobs, &r, at);
     return err;
 }
 
-// --- Inputs ----------------------------------------------------------------------------------
-
-bool output_has_input(const struct output *o, uint32_t index)
+enum err output_event(struct output *o, const struct event *e, uint64_t event_number,
+                      struct buf *why)
 {
-    return index < o->counts.total && o->jobs[index].has_input;
+    enum err err = event_terminal(e->type) ? keep_result(o, e, event_number, why) : OK;
+    if (err == OK)
+        output_jobs_note_event(&o->jobs, event_number);
+    return err;
 }
 
 enum err output_input(struct output *o, uint32_t index, struct span map)
 {
     uint64_t at;
-    enum err e = reach(o, index);
-    if (e != OK || o->jobs[index].has_input)
+    enum err e = output_jobs_reach(&o->jobs, index);
+    if (e != OK || output_has_input(o, index))
         return e;
     e = journal_add(&o->inputs, index, map, &at);
-    if (e == OK) {
-        o->jobs[index].input = at;
-        o->jobs[index].has_input = true;
-    }
+    if (e == OK)
+        output_jobs_note_input(&o->jobs, index, at);
     return e;
-}
-
-bool output_job_input(const struct output *o, uint32_t index, struct job *job, struct buf *room)
-{
-    return output_has_input(o, index) &&
-           journal_read(&o->inputs, o->jobs[index].input, room) == OK &&
-           job_decode(job, buf_span(room), NULL) == OK;
 }
 
 // --- Opening ---------------------------------------------------------------------------------
@@ -228,138 +167,29 @@ static enum err seen_input(void *ctx, uint32_t index, uint64_t at, struct span r
 {
     struct output *o = ctx;
     (void)record;
-    enum err e = reach(o, index);
-    if (e == OK) {
-        o->jobs[index].input = at;
-        o->jobs[index].has_input = true;
-    }
+    enum err e = output_jobs_reach(&o->jobs, index);
+    if (e == OK)
+        output_jobs_note_input(&o->jobs, index, at);
     return e;
-}
-
-static bool parse_state(struct span name, enum output_state *out)
-{
-    static const enum event_type types[] = {EVENT_COMPLETED, EVENT_FAILED, EVENT_CANCELLED};
-    for (size_t i = 0; i < 3; i++)
-        if (span_is(name, event_name(types[i]))) {
-            *out = state_of(types[i]);
-            return true;
-        }
-    return false;
-}
-
-static void sum_images(struct json_object *event, struct result *r)
-{
-    struct json_object *images;
-    int64_t bytes;
-    if (!json_get(event, "images", json_type_array, &images))
-        return;
-    r->images = (int64_t)json_object_array_length(images);
-    for (int64_t i = 0; i < r->images; i++)
-        if (json_get_int(json_object_array_get_idx(images, (size_t)i), "bytes", &bytes))
-            r->bytes += bytes;
-}
-
-static bool parse_result(struct json_object *event, struct result *r)
-{
-    struct span name, id;
-    int64_t run;
-    struct json_object *cost;
-    if (!json_get_str(event, "event", &name) || !parse_state(name, &r->state) ||
-        !json_get_int(event, "run", &run) || run < 0 || run > UINT16_MAX ||
-        !json_get_str(event, "event_id", &id))
-        return false;
-    r->run = (uint16_t)run;
-    r->event_number = strtoull(id.ptr, NULL, 10);
-    if (json_object_object_get_ex(event, "cost_usd", &cost))
-        r->cost_micro = llround(json_object_get_double(cost) * 1e6);
-    sum_images(event, r);
-    return true;
 }
 
 static enum err seen_result(void *ctx, uint32_t index, uint64_t at, struct span record)
 {
     struct output *o = ctx;
     struct json_object *event;
-    struct result r = {.index = index};
+    struct output_result r;
     if (json_read(record, &event, NULL) != OK)
         return ERR_FORMAT; // torn: this and what follows is asked for again
-    enum err e = parse_result(event, &r) ? reach(o, index) : ERR_FORMAT;
+    enum err e =
+        output_result_read(event, index, &r) ? output_jobs_reach(&o->jobs, index) : ERR_FORMAT;
     bool lost = e == OK && output_files_missing(o->folder, event, NULL) > 0;
     json_object_put(event);
     o->images_lost = o->images_lost || lost;
-    if (e == OK && !lost && is_news(o, &r))
-        note(o, &r, at);
+    if (e == OK && !lost && output_jobs_is_news(&o->jobs, &r))
+        output_jobs_note(&o->jobs, &r, at);
     if (e == OK)
-        note_number(o, r.event_number);
+        output_jobs_note_event(&o->jobs, r.event_number);
     return e;
-}
-
-// What is always there, or put there by workers that share the folder before a client comes.
-static bool is_expected(const char *name)
-{
-    static const char *const names[] = {".", "..", "images", ".records"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-
-static bool has_files(const char *folder)
-{
-    DIR *d = opendir(folder);
-    const struct dirent *entry;
-    bool any = false;
-    while (d && !any && (entry = readdir(d)))
-        any = !is_expected(entry->d_name);
-    if (d)
-        closedir(d);
-    return any;
-}
-
-static enum err check_metadata(const struct output *o, struct json_object *meta,
-                               struct buf *why)
-{
-    struct span batch, state;
-    if (!json_get_str(meta, "batch", &batch) || !json_get_str(meta, "state", &state))
-        return output_explain(why, ERR_ORDER, o->folder, "its metadata.json is not a batch's");
-    if (!span_equal(batch, buf_span(&o->batch)))
-        return output_explain(why, ERR_ORDER, o->folder, "belongs to another batch");
-    struct output_files n; // what was lost of a complete one may be fetched again
-    return span_is(state, "completed") && output_files_look(o->folder, &n) == OK &&
-                   n.missing == 0
-               ? output_explain(why, ERR_EXISTS, o->folder, "is complete")
-               : OK;
-}
-
-// A folder to go on with must be of this batch, and not be complete.
-static enum err check_batch(const struct output *o, struct buf *why)
-{
-    struct buf text = {.max = 1u << 30};
-    struct json_object *meta = NULL;
-    char *path = output_path(o, "metadata.json");
-    enum err e = path ? file_read(path, &text) : ERR_NOMEM;
-    if (e == ERR_MISSING)
-        e = has_files(o->folder) ? output_explain(why, ERR_ORDER, o->folder, "not a batch's")
-                                 : OK;
-    else if (e == OK && json_read(buf_span(&text), &meta, NULL) != OK)
-        e = output_explain(why, ERR_ORDER, o->folder, "its metadata.json is malformed");
-    else if (e == OK)
-        e = check_metadata(o, meta, why);
-    json_object_put(meta);
-    buf_free(&text);
-    free(path);
-    return e;
-}
-
-static enum err check_folder(const struct output *o, bool resume, struct buf *why)
-{
-    bool there = file_exists(o->folder);
-    if (resume)
-        return there ? check_batch(o, why)
-                     : output_explain(why, ERR_MISSING, o->folder, "there is no such folder");
-    return there && has_files(o->folder)
-               ? output_explain(why, ERR_EXISTS, o->folder, "is there already and is not empty")
-               : OK;
 }
 
 static enum err make_folder(const struct output *o, struct buf *why)
@@ -386,19 +216,19 @@ static enum err open_journal(struct output *o, struct journal *j, const char *na
 
 static enum err open_all(struct output *o, const struct output_options *with, struct buf *why)
 {
-    enum err e = check_folder(o, with->resume, why);
+    enum err e = output_check(o->folder, with->batch, with->resume, why);
     if (e == OK)
         e = make_folder(o, why);
     if (e == OK)
         e = output_set_total(o, with->total);
     if (e == OK) // before the journals: by this the folder is known
-        e = output_write_started(o, why);
+        e = output_write(o, "metadata.json", output_started_body, NULL, why);
     if (e == OK)
         e = open_journal(o, &o->inputs, ".inputs", seen_input, why);
     if (e == OK)
         e = open_journal(o, &o->results, ".results", seen_result, why);
     if (o->images_lost)
-        o->counts.last_event = 0;
+        o->jobs.counts.last_event = 0;
     return e;
 }
 
@@ -429,7 +259,32 @@ void output_free(struct output *o)
     journal_close(&o->results);
     journal_close(&o->inputs);
     buf_free(&o->batch);
-    free(o->jobs);
+    output_jobs_free(&o->jobs);
     free(o->folder);
     free(o);
+}
+
+// --- The end ---------------------------------------------------------------------------------
+
+static void remove_journals(struct output *o)
+{
+    o->journals_removed = true; // the open descriptors go on reading
+    (void)!output_remove(o, ".results", NULL);
+    (void)!output_remove(o, ".inputs", NULL);
+}
+
+enum err output_finish(struct output *o, const struct output_summary *s, struct buf *why)
+{
+    enum err e = check_there(o, why);
+    if (e == OK)
+        e = output_write(o, "manifest.jsonl", output_manifest_body, NULL, why);
+    if (e == OK)
+        e = o->jobs.by_state[OUTPUT_FAILED]
+                ? output_write(o, "failed.jsonl", output_failed_body, NULL, why)
+                : output_remove(o, "failed.jsonl", why);
+    if (e == OK)
+        e = output_write(o, "metadata.json", output_metadata_body, s, why);
+    if (e == OK && strcmp(output_batch_state(o, s), "completed") == 0)
+        remove_journals(o);
+    return e;
 }

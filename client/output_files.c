@@ -41,27 +41,36 @@ int64_t output_files_missing(const char *folder, struct json_object *line, char 
     return missing;
 }
 
-static enum err read_metadata(const char *folder, struct output_files *out)
+enum err output_files_metadata(const char *folder, struct json_object **out)
 {
     struct buf text = {.max = MAX_METADATA};
-    struct json_object *meta = NULL, *counts;
-    struct span state;
     char path[MAX_PATH];
     snprintf(path, sizeof path, "%s/metadata.json", folder);
     enum err e = file_read(path, &text);
-    if (e == OK &&
-        (json_read(buf_span(&text), &meta, NULL) != OK || !json_get_str(meta, "state", &state)))
+    if (e == OK && json_read(buf_span(&text), out, NULL) != OK)
         e = ERR_FORMAT;
-    if (e == OK) {
+    buf_free(&text);
+    return e;
+}
+
+static enum err read_metadata(const char *folder, struct output_files *out)
+{
+    struct json_object *meta = NULL, *counts;
+    struct span state;
+    enum err e = output_files_metadata(folder, &meta);
+    if (e != OK)
+        return e;
+    if (json_get_str(meta, "state", &state)) {
         out->complete = span_is(state, "completed");
         out->over = out->complete || span_is(state, "ended");
+    } else {
+        e = ERR_FORMAT;
     }
     if (e == OK && json_get(meta, "counts", json_type_object, &counts)) {
         (void)json_get_int(counts, "total", &out->total);
         (void)json_get_int(counts, "completed", &out->completed);
     }
     json_object_put(meta);
-    buf_free(&text);
     return e;
 }
 

@@ -21,6 +21,9 @@ struct output_files {
 // Reads FOLDER's metadata.json and manifest.jsonl. ERR_MISSING, ERR_FORMAT: they are not there,
 // as while a run goes on that was not interrupted yet.
 MUST_USE enum err output_files_look(const char *folder, struct output_files *out);
+// FOLDER's metadata.json; the caller owns it, and it may be NULL, for "null". ERR_FORMAT: it is
+// not JSON.
+MUST_USE enum err output_files_metadata(const char *folder, struct json_object **out);
 // Of one line of the manifest, or one event: how many of its images are not there with their
 // size. `first` (may be NULL, 256 bytes) gets a path.
 int64_t output_files_missing(const char *folder, struct json_object *line, char *first);

@@ -7,13 +7,9 @@
 #include "broker/job.h"
 #include "client/journal.h"
 #include "client/output.h"
+#include "client/output_jobs.h"
 
-struct output_job {         // what is known of one job, all but its bytes
-    uint64_t result, input; // offsets in the journals
-    uint16_t run;
-    uint8_t state; // enum output_state
-    bool has_input;
-};
+#define OUTPUT_MAX_LINE (4u << 20) // a job's texts and its result, escaped
 
 struct output {
     char *folder;
@@ -21,23 +17,40 @@ struct output {
     struct journal results, inputs;
     bool images_lost;      // of jobs that the journal has: all events are asked for again
     bool journals_removed; // by ourselves, nothing being left to do
-    struct output_job *jobs;
-    size_t cap;
-    uint32_t by_state[4];        // jobs, by enum output_state
-    struct output_counts counts; // without what by_state tells
-    uint32_t next;               // of output_next_ordered
+    struct output_jobs jobs;
+    uint32_t next; // of output_next_ordered
     int64_t opened_ms;
 };
 
-// Puts a sentence into `why`, which may be NULL, and returns e.
-enum err output_explain(struct buf *why, enum err e, const char *place, const char *what);
-// ERR_MISSING: the folder went away, and what is written to the journals is lost.
-MUST_USE enum err output_check_there(const struct output *o, struct buf *why);
 // FOLDER/name; NULL: out of memory. The caller frees it.
 char *output_path(const struct output *o, const char *name);
-// The job's input, decoded; its spans point into `room`. False: there is none.
+
+// --- One job (output.c) ----------------------------------------------------------------------
+
+// Its input, decoded; its spans point into `room`. False: there is none.
 bool output_job_input(const struct output *o, uint32_t index, struct job *job,
                       struct buf *room);
-// metadata.json while the batch runs.
-MUST_USE enum err output_write_started(const struct output *o, struct buf *why);
+// Its terminal event, as event_json() wrote it; the caller owns it. NULL: it is open, or the
+// event cannot be read.
+struct json_object *output_job_event(const struct output *o, uint32_t index);
+
+// --- Files (output_write.c) ------------------------------------------------------------------
+
+// Prints the whole of a file. Whether writing went well is found out when it is closed.
+typedef enum err output_body(const struct output *o, FILE *f, const void *ctx);
+// FOLDER/name, whole or not at all. `why` (may be NULL) gets a sentence.
+MUST_USE enum err output_write(const struct output *o, const char *name, output_body *body,
+                               const void *ctx, struct buf *why);
+MUST_USE enum err output_remove(const struct output *o, const char *name, struct buf *why);
+// An object as a line; NULL is for want of memory.
+MUST_USE enum err output_print(FILE *f, struct json_object *line);
+
+// --- What the files say ----------------------------------------------------------------------
+
+output_body output_manifest_body; // manifest.jsonl
+output_body output_failed_body;   // failed.jsonl
+output_body output_metadata_body; // metadata.json; ctx: struct output_summary
+output_body output_started_body;  // metadata.json while the batch runs
+// "completed", "ended" with jobs that did not, or "interrupted".
+const char *output_batch_state(const struct output *o, const struct output_summary *s);
 #endif
