@@ -69,13 +69,21 @@ static void let_through(struct gate *g, const struct gate_slot *slot)
 }
 
 // Jobs of a limited group that are claimed before they have slots: about what the next grants
-// will bring, and never so many that other groups want for calls in flight.
+// will bring. What is not asked for while it lies ahead of now and the lead is lost, so a
+// worker far from Redis waits for all slots that lie within the way there and back, too. Never
+// so many that other groups want for calls in flight.
 static unsigned ahead(const struct gate *g)
 {
-    unsigned most = g->all->options.concurrency / 4, n = 2 * g->last_n;
+    int64_t near = gate_horizon(g), span = near + 2 * g->trip_us;
+    int64_t most = g->all->options.concurrency * near / HORIZON_US / 4;
+    int64_t n = g->spacing_us > 0 ? span / g->spacing_us : MIN_AHEAD;
+    if (n < 2 * (int64_t)g->last_n)
+        n = 2 * g->last_n;
     if (n < MIN_AHEAD)
         n = MIN_AHEAD;
-    return n < most ? n : most > 0 ? most : 1;
+    if (most > g->all->options.concurrency / 2)
+        most = g->all->options.concurrency / 2;
+    return (unsigned)(n < most ? n : most > 0 ? most : 1);
 }
 
 static bool is_probed(const struct gate *g)

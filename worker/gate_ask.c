@@ -72,13 +72,17 @@ static void note_edit(struct gate *g, const struct limit_grant *grant)
 
 // --- Asking ---------------------------------------------------------------------------------
 
+int64_t gate_horizon(const struct gate *g)
+{
+    int64_t trip = g->trip_us < LEAD_MAX ? g->trip_us : LEAD_MAX;
+    return HORIZON_US + g->all->lead_us + trip;
+}
+
 // Until it is worth asking for slots again: where they are far away, what was set may change.
 static int64_t until_next(const struct gate *g, int64_t wait_us)
 {
-    int64_t lead = g->all->lead_us;
-    int64_t us = wait_us > HORIZON_US + lead ? wait_us - lead - HORIZON_US / 2
-                 : wait_us > 0               ? PAUSE_US
-                                             : 0;
+    int64_t near = gate_horizon(g);
+    int64_t us = wait_us > near ? wait_us - near + HORIZON_US / 2 : wait_us > 0 ? PAUSE_US : 0;
     return us < FAR_AGAIN_US ? us : FAR_AGAIN_US;
 }
 
@@ -137,6 +141,7 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *grant)
     struct gate *g = ctx;
     g->under_way = false;
     g->mute = e != OK;
+    g->trip_us += (clock_boot_us() - g->sent_us - g->trip_us) / 4;
     if (e == OK) {
         g->telling = (struct limit_news){0};
         g->failures = 0;
@@ -202,7 +207,7 @@ void gate_ask(struct gate *g, unsigned want)
     gather_news(g, now);
     struct limit_request l = {.group = gate_group(g),
                               .want = gather_takes(g, want),
-                              .horizon_us = HORIZON_US + g->all->lead_us,
+                              .horizon_us = gate_horizon(g),
                               .lead_us = g->all->lead_us,
                               .spec = g->spec,
                               .takes = g->asking,
@@ -213,6 +218,7 @@ void gate_ask(struct gate *g, unsigned want)
                               .teller = span_of(g->all->teller),
                               .news = g->telling};
     g->under_way = limit_ask(g->all->redis, TIMEOUT, &l, on_grant, g) == OK;
+    g->sent_us = now;
     if (g->under_way)
         g->told_held = l.held;
     else

@@ -42,6 +42,8 @@ struct gate {
     unsigned first, n_slots;
     int64_t grant_from_us, grant_to_us; // first and last slot of the last grant, server's time
     unsigned last_n;                    // slots of the last grant
+    int64_t spacing_us;                 // between slots of a grant, when last seen; 0: not yet
+    int64_t sent_us, trip_us;           // when that was asked for, and what the answer took
     int64_t ask_us;                     // there are no more before, clock_boot_us()
     int64_t closed_us;                  // nothing goes through before; 0: open
     int64_t shut_us;                    // when slots were last withdrawn
@@ -121,6 +123,9 @@ void gate_add_extra(struct gate *g, const struct limit_units *took,
 
 // gate_ask.c: talking to the limiter.
 void gate_ask(struct gate *g, unsigned want);
+// How far ahead slots are asked for: what lies before the next answer can come is not asked for
+// again.
+int64_t gate_horizon(const struct gate *g);
 // Something to tell, beside what is asked: its share of calls in flight that is given back,
 // what calls came to, slots that were not used.
 bool gate_has_news(const struct gate *g);

@@ -19,6 +19,8 @@ void gate_keep_slots(struct gate *g, const struct limit_grant *grant, int64_t no
         return;
     g->grant_from_us = grant->server_us + grant->slots_us[0];
     g->grant_to_us = grant->server_us + grant->slots_us[grant->n - 1];
+    if (grant->n > 1)
+        g->spacing_us = (g->grant_to_us - g->grant_from_us) / (int64_t)(grant->n - 1);
 }
 
 // Of a day that is over nothing is given back.

@@ -1,12 +1,14 @@
 """The limiter: Redis time for a request of 1, 16 and 256 send slots, in three dimensions at once; how
 full four workers keep a limit of one dimension and of three, and one that is changed meanwhile; and
-what they make of a provider that allows half of it. Ends with what was aimed at, met or not."""
+what they make of a provider that allows half of it; how full one keeps it that is far from Redis.
+Ends with what was aimed at, met or not."""
 import json
 import os
 import subprocess
 import time
 
 from place import BIN, Farm, until
+from test_far import Distance
 from test_limits import four_workers, most_in, times, used
 
 REQUESTS = {1: 20000, 16: 10000, 256: 2000}
@@ -83,11 +85,26 @@ def learned():
             "refused_percent": round(100 * sum(refused[600:]) / len(refused[600:]), 2)}
 
 
+def far(one_way):
+    """One worker alone, with that many seconds to its Redis, and as many back."""
+    with Farm() as farm:
+        farm.emulator("--latency", "20ms", "--size", "64")
+        farm.redis()
+        Distance(farm.socket, farm.path("far.sock"), one_way)
+        farm.genfarm("limits", "set", "gemini-3.1-flash-image", "req=100/1s")
+        batch = farm.genfarm("submit", farm.prompts(JOBS)).stdout.strip()
+        farm.worker("--concurrency", "64", "--redis", "unix://" + farm.path("far.sock"))
+        farm.genfarm("watch", batch)
+        return {"far_percent": round(100 * used(times(farm), 100), 1)}
+
+
 MEASURED = [("50 a second", shared, "req=50/1s", 51),
             ("the same, strict", shared, "req=50/1s,strict", 50),
             ("three, req binds", three, "req"), ("three, slow binds", three, "slow"),
             ("three, ipm binds", three, "ipm"), ("set while it runs", changed),
-            ("half is allowed", learned)]
+            ("half is allowed", learned),
+            ("20 ms there and back", far, 0.01), ("40 ms there and back", far, 0.02),
+            ("100 ms there and back", far, 0.05)]
 
 
 def verdicts(report):
@@ -115,5 +132,6 @@ def measure(report, peers, options):
                   ("us_per_slot", "Redis, us a slot", "%.2f"),
                   ("used_percent", "used, %", "%.1f"), ("over", "over in a window", "%.0f"),
                   ("of_true_percent", "of the true limit, %", "%.1f"),
-                  ("refused_percent", "refused, %", "%.2f")], [])
+                  ("refused_percent", "refused, %", "%.2f"),
+                  ("far_percent", "used from afar, %", "%.1f")], [])
     verdicts(report)
