@@ -39,9 +39,10 @@ void cmd_show_need(const struct cmd *c)
 
 static int refused(enum err e, const struct buf *why)
 {
-    if (e == ERR_LIMIT)
-        return cmd_say(EXIT_QUOTA, "nothing was submitted: %s", buf_str(why));
-    return cmd_say(EXIT_CANNOT, "%s", why->len ? buf_str(why) : err_text(e));
+    int status = e == ERR_LIMIT       ? EXIT_QUOTA
+                 : e == ERR_CANCELLED ? EXIT_INTERRUPTED
+                                      : EXIT_CANNOT;
+    return cmd_say(status, "nothing was submitted: %s", buf_str(why));
 }
 
 int cmd_check_budget(const struct cmd *c)
@@ -70,24 +71,30 @@ static void add_own(const struct cmd *c, struct quota_projects *p)
     buf_free(&why);
 }
 
-static enum err find_projects(const struct cmd *c, struct session *s, struct quota_projects *p)
+static enum err find_projects(const struct cmd *c, struct patience *p,
+                              struct quota_projects *all)
 {
     if (c->project) {
-        quota_add_project(p, span_of(c->project));
+        quota_add_project(all, span_of(c->project));
         return OK;
     }
-    add_own(c, p);
-    return quota_find_projects(s, p);
+    add_own(c, all);
+    return quota_find_projects(p, all);
 }
 
 int cmd_check_accounts(struct cmd *c, struct session *s)
 {
-    struct quota_projects p = {0};
+    struct quota_projects all = {0};
+    struct patience p = {.session = s, .endless = c->wait, .told = cmd_waiting};
     struct buf why = {.max = 2048};
     struct span user = cmd_user(c).len ? cmd_user(c) : SPAN("default");
-    enum err e = find_projects(c, s, &p);
+    enum err e = find_projects(c, &p, &all);
     if (e == OK)
-        e = quota_check(s, user, &p, &c->need, &why);
+        e = quota_check(&p, user, &all, &c->need, &why);
+    if (e == ERR_CANCELLED)
+        buf_add_str(&why, "interrupted");
+    else if (e != OK && why.len == 0)
+        buf_add_str(&why, patience_words(&p, e));
     int status = e == OK ? 0 : refused(e, &why);
     buf_free(&why);
     return status;

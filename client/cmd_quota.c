@@ -95,7 +95,8 @@ static enum err show(struct quota *q, const char *name)
 {
     struct account_state a;
     struct buf limits = {.max = 1024};
-    enum err e = quota_read(q->session, span_of(name), &a, &limits);
+    enum err e =
+        quota_read(&(struct patience){.session = q->session}, span_of(name), &a, &limits);
     if (e == OK && q->cmd->json)
         print_json(name, &a, buf_span(&limits));
     else if (e == OK)

@@ -180,16 +180,17 @@ static enum err check_money(struct jobs *s, const char *batch)
     const struct genfarm_submit_options *o = s->options;
     struct genfarm *g = s->g;
     struct quota_projects projects = {0};
+    struct patience p = {.session = g->session};
     enum err e = quota_budget(&s->need, s->budget, &g->why);
     if (e != OK || is_there(g, batch))
         return e;
     if (o->project)
         quota_add_project(&projects, span_of(o->project));
     else
-        e = quota_find_projects(g->session, &projects);
+        e = quota_find_projects(&p, &projects);
     if (e == OK)
-        e = quota_check(g->session, o->user ? span_of(o->user) : SPAN("default"), &projects,
-                        &s->need, &g->why);
+        e = quota_check(&p, o->user ? span_of(o->user) : SPAN("default"), &projects, &s->need,
+                        &g->why);
     return e;
 }
 

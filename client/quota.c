@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "client/patience.h"
-
 #define TIMEOUT 5.0
 
 struct reading {
@@ -28,17 +26,27 @@ static void on_shown(void *ctx, enum err e, const struct account_state *s)
     account_show_spec(r->limits, s->spec);
 }
 
-enum err quota_read(struct session *s, struct span name, struct account_state *out,
+// One try has ended so; true: another is to be made. *e: what it comes to, else. That somebody
+// may not see it is for the caller.
+static bool tries_again(struct patience *p, enum err *e)
+{
+    if (*e == OK)
+        patience_well(p);
+    else if (*e != ERR_DENIED && (*e = patience_wait(p, *e, NULL)) == OK)
+        return true;
+    return false;
+}
+
+enum err quota_read(struct patience *p, struct span name, struct account_state *out,
                     struct buf *limits)
 {
-    struct patience p = {.session = s};
-    for (;;) {
+    enum err e;
+    do {
         struct reading r = {.out = out, .limits = limits};
-        enum err e = account_show(session_redis(s), TIMEOUT, name, on_shown, &r);
-        e = session_finish(s, e, &r.done, &r.err);
-        if (e == OK || (e = patience_wait(&p, e, NULL)) != OK)
-            return e;
-    }
+        e = account_show(session_redis(p->session), TIMEOUT, name, on_shown, &r);
+        e = session_finish(p->session, e, &r.done, &r.err);
+    } while (tries_again(p, &e));
+    return e;
 }
 
 static void add_amount(struct buf *out, unsigned unit, int64_t n)
@@ -134,13 +142,13 @@ static enum err find_room(struct span name, const struct account_state *a,
 }
 
 // *room: it has room. ERR_LIMIT: there are calls without a price, and its money is limited.
-static enum err look_at(struct session *s, const char *kind, struct span name,
+static enum err look_at(struct patience *p, const char *kind, struct span name,
                         const struct quota_need *n, bool *room, struct buf *why)
 {
     struct account_state a;
     struct buf limits = {.max = 1024}, account = {.max = ACCOUNT_MAX_NAME + 1};
     buf_addf(&account, "%s:%.*s", kind, (int)name.len, name.ptr);
-    enum err e = account.err ? account.err : quota_read(s, buf_span(&account), &a, &limits);
+    enum err e = account.err ? account.err : quota_read(p, buf_span(&account), &a, &limits);
     if (e == OK && n->unpriced > 0 && limits_usd(&a)) {
         buf_clear(why);
         buf_addf(why, "%s may use %s", buf_str(&account), buf_str(&limits));
@@ -153,21 +161,21 @@ static enum err look_at(struct session *s, const char *kind, struct span name,
     return e;
 }
 
-enum err quota_check(struct session *s, struct span user, const struct quota_projects *p,
+enum err quota_check(struct patience *p, struct span user, const struct quota_projects *all,
                      const struct quota_need *n, struct buf *why)
 {
-    bool room = false, any = p->n == 0;
-    enum err e = look_at(s, "user", user, n, &room, why);
+    bool room = false, any = all->n == 0;
+    enum err e = look_at(p, "user", user, n, &room, why);
     if (e == OK && !room)
         e = ERR_LIMIT;
-    for (size_t i = 0; e == OK && i < p->n; i++) {
-        e = look_at(s, "project", span_of(p->names[i]), n, &room, why);
+    for (size_t i = 0; e == OK && i < all->n; i++) {
+        e = look_at(p, "project", span_of(all->names[i]), n, &room, why);
         any = any || room;
     }
     if (e == OK && any)
         buf_clear(why); // another project has room
-    if (e == OK && !any && p->n > 1)
-        buf_addf(why, "; none of the %zu projects has room", p->n);
+    if (e == OK && !any && all->n > 1)
+        buf_addf(why, "; none of the %zu projects has room", all->n);
     if (e == OK && !any)
         e = ERR_LIMIT;
     return e == ERR_DENIED ? OK : e;
@@ -203,16 +211,16 @@ static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size
         }
 }
 
-enum err quota_find_projects(struct session *s, struct quota_projects *p)
+enum err quota_find_projects(struct patience *p, struct quota_projects *all)
 {
-    struct patience patience = {.session = s};
+    struct session *s = p->session;
     enum err e;
     do {
-        struct finding f = {.projects = p};
+        struct finding f = {.projects = all};
         e = queue_workers(session_queue(s), on_workers, &f);
         e = session_finish(s, e, &f.done, &f.err);
-    } while (e != OK && e != ERR_DENIED && (e = patience_wait(&patience, e, NULL)) == OK);
-    if (p->n == 0)
-        quota_add_project(p, SPAN("default"));
+    } while (tries_again(p, &e));
+    if (all->n == 0)
+        quota_add_project(all, SPAN("default"));
     return e == ERR_DENIED ? OK : e;
 }

@@ -5,10 +5,11 @@
 
 #include "broker/account.h"
 #include "broker/catalogue.h"
-#include "client/session.h"
+#include "client/patience.h"
 
-// `limits` gets them for people; spans of `out` are gone.
-MUST_USE enum err quota_read(struct session *s, struct span name, struct account_state *out,
+// `limits` gets them for people; spans of `out` are gone. The server is waited for as `p` says,
+// here and below.
+MUST_USE enum err quota_read(struct patience *p, struct span name, struct account_state *out,
                              struct buf *limits);
 
 #define QUOTA_WORDS 400 // bytes
@@ -36,11 +37,11 @@ struct quota_projects { // whose quotas are looked at; {0} is none
 void quota_add_project(struct quota_projects *p, struct span name); // what is no name is not
 // Adds those that the queue's workers send through; where there is none then, and none before,
 // "default", which is that of a worker that is told no name.
-MUST_USE enum err quota_find_projects(struct session *s, struct quota_projects *p);
+MUST_USE enum err quota_find_projects(struct patience *p, struct quota_projects *all);
 // Whether the user, and any of the projects, may use that much; for work goes to those that
 // have room. ERR_LIMIT as above. A user of Redis who may not see accounts is not held up: they
 // hold all the same.
-MUST_USE enum err quota_check(struct session *s, struct span user,
-                              const struct quota_projects *p, const struct quota_need *n,
+MUST_USE enum err quota_check(struct patience *p, struct span user,
+                              const struct quota_projects *all, const struct quota_need *n,
                               struct buf *why);
 #endif
