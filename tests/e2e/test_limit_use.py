@@ -90,7 +90,7 @@ def a_day_makes_all_its_calls():
         f.redis()
         f.genfarm("limits", "set", MODEL, "rpd=5")
         f.worker("--sink", "dir:" + f.path("out"))
-        f.genfarm("submit", f.prompts(9), "--batch", "poor", "--budget", "0.10")  # one call, not two
+        f.genfarm("submit", f.prompts(9), "--batch", "poor", "--budget", "0.20")  # one call, not two
         farm.until(lambda: len(f.requests()) == 1, 60)
         waits = lambda: json.loads(f.genfarm("status", "poor", "--json").stdout)["waits_for"]
         for _ in range(3):  # tried again, and again there is no money

@@ -212,7 +212,7 @@ def by_money():
         f.redis()
         f.worker("--sink", "dir:" + f.path("out"))
         waits = lambda b: json.loads(f.genfarm("status", b, "--json").stdout)["waits_for"]
-        f.genfarm("submit", f.prompts(9), "--batch", "own", "--budget", "0.10")
+        f.genfarm("submit", f.prompts(9), "--batch", "own", "--budget", "0.20")
         farm.until(lambda: waits("own"), 60)
         assert waits("own")["code"] == "budget" and "--budget" in waits("own")["message"]
         assert "waits (budget): the budget has no room" in f.genfarm("status", "own").stdout

@@ -9,8 +9,10 @@ from child import Child
 from producer import Producer, batch_things
 
 ENDED = (0, 3)  # exit statuses of a client that saw the end
-# Why one may end at once, with status 1; once it is at work it goes on through everything.
-NOT_YET = ("cannot use the Redis server at", "there is no batch", "the server's memory is full")
+# Why one may end with status 1: it could not begin, or, of those that submit, found the server away
+# for half a minute, and says what is in. Others go on through everything.
+NOT_YET = ("cannot use the Redis server at", "there is no batch", "the server's memory is full",
+           "nothing was submitted: ", " jobs are in batch ")
 
 
 class Batch:
