@@ -77,12 +77,12 @@ static size_t gather(struct submitter *s, enum err *e)
 
 static enum err send_chunk(struct submitter *s)
 {
-    enum err e;
+    enum err e = ERR_NOMEM;
     struct sent *c = malloc(sizeof *c);
     size_t n = c ? gather(s, &e) : 0;
-    if (!c || n == 0) {
+    if (e != OK) {
         free(c);
-        return c ? e : ERR_NOMEM;
+        return e;
     }
     *c = (struct sent){s, s->next + (uint32_t)n};
     e = queue_chunk(session_queue(s->session), s->options->batch, s->next, n, s->inputs,
@@ -134,7 +134,7 @@ static enum err send_chunks(struct submitter *s)
 }
 
 // What makes two submissions of one name the same, beside their inputs.
-static void digest(const struct submit_options *o, char out[17])
+static enum err digest(const struct submit_options *o, char out[17])
 {
     struct buf text = {.max = 4096};
     uint8_t sum[DIGEST_SIZE];
@@ -142,7 +142,9 @@ static void digest(const struct submit_options *o, char out[17])
     buf_addf(&text, "/%d", o->fail_unknown);
     digest_of(buf_span(&text), sum);
     digest_hex(sum, 8, out);
+    enum err e = text.err;
     buf_free(&text);
+    return e;
 }
 
 // How the queue is full, in words.
@@ -190,7 +192,9 @@ static enum err create(struct submitter *s, struct session_value *v)
     uint8_t nonce[16];
     char hex[17];
     random_bytes(nonce, sizeof nonce);
-    digest(o, hex);
+    enum err e = digest(o, hex);
+    if (e != OK)
+        return e;
     struct batch_options b = {.batch = o->batch,
                               .user = o->user,
                               .nonce = nonce,

@@ -196,8 +196,9 @@ static void on_connected(void *ctx)
 
 static void begin(struct redis_conn *c)
 {
-    if (!redis_stream_open(&c->stream, c->options.url, &c->at, c->options.ca_file)) {
-        redis_conn_fail(c, ERR_NET, NULL);
+    enum err e = redis_stream_open(&c->stream, c->options.url, &c->at, c->options.ca_file);
+    if (e != OK) {
+        redis_conn_fail(c, e, e == ERR_NOMEM ? "out of memory" : NULL);
         return;
     }
     c->state = CONNECTING;

@@ -133,12 +133,12 @@ static bool begin_tls(struct redis_io *io)
     return SSL_set_tlsext_host_name(io->ssl, host) == 1 && SSL_set1_host(io->ssl, host) == 1;
 }
 
-struct redis_io *redis_io_open(const struct redis_url *u, const struct redis_host *at,
-                               const char *ca_file, struct buf *why)
+enum err redis_io_open(const struct redis_url *u, const struct redis_host *at,
+                       const char *ca_file, struct buf *why, struct redis_io **out)
 {
     struct redis_io *io = calloc(1, sizeof *io);
     if (!io)
-        return NULL;
+        return ERR_NOMEM;
     io->fd = -1;
     io->url = u;
     io->at = at;
@@ -148,9 +148,10 @@ struct redis_io *redis_io_open(const struct redis_url *u, const struct redis_hos
         ok = prepare_tls(io, ca_file, why);
     if (!ok) {
         redis_io_close(io);
-        return NULL;
+        return ERR_NET;
     }
-    return io;
+    *out = io;
+    return OK;
 }
 
 void redis_io_close(struct redis_io *io)

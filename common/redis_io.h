@@ -10,10 +10,10 @@
 
 struct redis_io;
 
-// Begins to connect to `at`, one of the servers that `u` leads to; both are borrowed. NULL: it
-// failed at once, `why` says how.
-struct redis_io *redis_io_open(const struct redis_url *u, const struct redis_host *at,
-                               const char *ca_file, struct buf *why);
+// Begins to connect to `at`, one of the servers that `u` leads to; both are borrowed. ERR_NET:
+// it failed at once, `why` says how; ERR_NOMEM: it says nothing.
+MUST_USE enum err redis_io_open(const struct redis_url *u, const struct redis_host *at,
+                                const char *ca_file, struct buf *why, struct redis_io **out);
 void redis_io_close(struct redis_io *io); // NULL is fine
 int redis_io_fd(const struct redis_io *io);
 

@@ -174,13 +174,13 @@ void redis_stream_init(struct redis_stream *s, struct ev_loop *loop,
     s->readable.data = s->writable.data = s->flush.data = s;
 }
 
-bool redis_stream_open(struct redis_stream *s, const struct redis_url *u,
-                       const struct redis_host *at, const char *ca_file)
+enum err redis_stream_open(struct redis_stream *s, const struct redis_url *u,
+                           const struct redis_host *at, const char *ca_file)
 {
-    s->io = redis_io_open(u, at, ca_file, s->why);
-    if (s->io)
+    enum err e = redis_io_open(u, at, ca_file, s->why, &s->io);
+    if (e == OK)
         watch(s, true);
-    return s->io;
+    return e;
 }
 
 void redis_stream_close(struct redis_stream *s)

@@ -36,9 +36,9 @@ struct redis_stream {
 void redis_stream_init(struct redis_stream *s, struct ev_loop *loop,
                        const struct redis_stream_hooks *hooks, struct life *life,
                        struct buf *why); // hooks: borrowed
-// Begins to connect; `connected` or `broken` follows. false: failed at once, `why` says how.
-MUST_USE bool redis_stream_open(struct redis_stream *s, const struct redis_url *u,
-                                const struct redis_host *at, const char *ca_file);
+// Begins to connect; `connected` or `broken` follows. Fails as redis_io_open() does.
+MUST_USE enum err redis_stream_open(struct redis_stream *s, const struct redis_url *u,
+                                    const struct redis_host *at, const char *ca_file);
 void redis_stream_close(struct redis_stream *s); // may be closed already
 void redis_stream_said(struct redis_stream *s);
 bool redis_stream_poll(const struct redis_stream *s, struct pollfd *out); // false: closed
