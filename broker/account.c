@@ -65,8 +65,8 @@ static struct args *begin(const char *op, size_t max, size_t texts)
 
 static enum err send(struct redis *r, double timeout, struct args *a, const struct ask *ask)
 {
-    struct ask *copy = a && !a->full ? malloc(sizeof *copy) : NULL;
-    enum err e = copy ? OK : a && a->full ? ERR_TOOBIG : ERR_NOMEM;
+    struct ask *copy = a && a->err == OK ? malloc(sizeof *copy) : NULL;
+    enum err e = copy ? OK : a && a->err ? a->err : ERR_NOMEM;
     if (e == OK) {
         *copy = *ask;
         e = redis_eval(r, timeout, answered, copy, script(), 2, a->n, a->v);

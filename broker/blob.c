@@ -24,7 +24,7 @@ static struct args *key_args(struct queue *q, struct buf *key, const char *comma
     struct args *a = args_new(max + 2, texts);
     queue_key(q, key, "o:", name);
     args_str(a, command);
-    args_add(a, buf_span(key));
+    args_buf(a, key);
     return a;
 }
 
@@ -109,9 +109,10 @@ static void read_chunks(const struct queue_call *c, enum err e, const redisReply
 enum err blob_read(struct queue *q, struct span name, unsigned image, uint32_t first,
                    unsigned most, blob_chunks_done *done, void *ctx)
 {
-    struct buf key = {.max = MAX_KEY}, of = {.max = MAX_KEY};
+    struct buf of = {.max = MAX_KEY};
     buf_add(&of, name);
     buf_addf(&of, "/%u", image);
+    struct buf key = {.max = MAX_KEY, .err = of.err};
     struct args *a = key_args(q, &key, "LRANGE", buf_span(&of), 2, 2 * ARGS_INT);
     args_uint(a, first);
     args_uint(a, (uint64_t)first + (most ? most : 1) - 1);
@@ -132,7 +133,7 @@ enum err blob_copy(struct queue *q, struct span name, unsigned image, struct spa
     buf_add(&of, name);
     buf_addf(&of, "/%u", image);
     struct args *a = script_args(q, 3, 0);
-    args_add(a, buf_span(&of));
+    args_buf(a, &of);
     args_add(a, temp);
     args_str(a, TEMP_LIFE);
     enum err e = call_script(

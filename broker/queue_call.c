@@ -14,14 +14,25 @@ struct args *args_new(size_t max, size_t texts)
     return a;
 }
 
+static void fail(struct args *a, enum err e)
+{
+    if (a->err == OK)
+        a->err = e;
+}
+
 void args_add(struct args *a, struct span s)
 {
-    if (!a || a->n == a->max) {
-        if (a)
-            a->full = true;
-        return;
-    }
-    a->v[a->n++] = s.ptr ? s : (struct span){"", 0};
+    if (a && a->n == a->max)
+        fail(a, ERR_TOOBIG);
+    else if (a)
+        a->v[a->n++] = s.ptr ? s : (struct span){"", 0};
+}
+
+void args_buf(struct args *a, const struct buf *b)
+{
+    if (a && b->err)
+        fail(a, b->err);
+    args_add(a, buf_span(b));
 }
 
 void args_str(struct args *a, const char *s)
@@ -33,7 +44,7 @@ char *args_bytes(struct args *a, size_t n)
 {
     if (!a || a->room - a->used < n || a->n == a->max) {
         if (a)
-            a->full = true;
+            fail(a, ERR_TOOBIG);
         return NULL;
     }
     char *at = a->text + a->used;
@@ -89,7 +100,7 @@ struct args *args_of_key(struct queue *q, struct buf *key, const char *command,
     *key = (struct buf){.max = ARGS_KEY};
     queue_key(q, key, kind, rest);
     args_str(a, command);
-    args_add(a, buf_span(key));
+    args_buf(a, key);
     return a;
 }
 
@@ -148,7 +159,7 @@ static void answered(void *ctx, enum err e, const redisReply *r)
 
 static struct queue_call *copy_of(const struct queue_call *c, const struct args *a)
 {
-    struct queue_call *copy = a && !a->full ? malloc(sizeof *copy) : NULL;
+    struct queue_call *copy = a && a->err == OK ? malloc(sizeof *copy) : NULL;
     if (copy)
         *copy = *c;
     return copy;
@@ -240,7 +251,7 @@ enum err call_script(struct queue *q, enum queue_script s, struct args *a,
 {
     struct queue_call *copy = copy_of(c, a);
     if (!copy) {
-        enum err e = a && a->full ? ERR_TOOBIG : ERR_NOMEM;
+        enum err e = a && a->err ? a->err : ERR_NOMEM;
         free(a);
         return e;
     }
@@ -254,7 +265,7 @@ enum err call_command(struct queue *q, double timeout, struct args *a,
 {
     struct queue_call *copy = copy_of(c, a);
     if (!copy) {
-        enum err e = a && a->full ? ERR_TOOBIG : ERR_NOMEM;
+        enum err e = a && a->err ? a->err : ERR_NOMEM;
         free(a);
         return e;
     }

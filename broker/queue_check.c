@@ -2,6 +2,7 @@
 #include "broker/check.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/queue_call.h"
@@ -45,11 +46,9 @@ static enum err problems(struct queue *q, const char *what, bool mend, struct sp
 enum err check_keys(struct queue *q, uint64_t cursor, bool mend, check_problems_done *done,
                     void *ctx)
 {
-    struct buf text = {.max = 32};
-    buf_addf(&text, "%" PRIu64, cursor);
-    enum err e = problems(q, "keys", mend, buf_span(&text), done, ctx);
-    buf_free(&text);
-    return e;
+    char text[24];
+    snprintf(text, sizeof text, "%" PRIu64, cursor);
+    return problems(q, "keys", mend, span_of(text), done, ctx);
 }
 
 enum err check_batch(struct queue *q, struct span batch, bool mend, check_problems_done *done,
@@ -105,7 +104,7 @@ static enum err names(struct queue *q, const char *command, const char *kind, st
     struct args *a = args_new(4, 0);
     queue_key(q, &key, kind, rest);
     args_str(a, command);
-    args_add(a, buf_span(&key));
+    args_buf(a, &key);
     if (range) {
         args_str(a, "0");
         args_str(a, "-1");

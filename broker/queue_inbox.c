@@ -153,6 +153,8 @@ static enum err make_job(struct placing *p, struct span bytes, const struct cata
             queue_route(&p->route, &j);
             job_encode(&p->map, &j);
             e = extra.err ? extra.err : p->map.err ? p->map.err : p->route.err;
+            if (e == OK)
+                e = p->day.err;
         }
     }
     if (e != OK && e != ERR_NOMEM && !p->why.len)
@@ -195,17 +197,17 @@ static void add_placing(struct args *a, const struct placing *p, struct span byt
     args_str(a, p->kind);
     args_add(a, p->batch);
     if (span_is(span_of(p->kind), "dead")) {
-        args_add(a, buf_span(&p->why));
+        args_buf(a, &p->why);
         args_add(a, (struct span){bytes.ptr, bytes.len < MAX_DEAD ? bytes.len : MAX_DEAD});
         args_uint(a, bytes.len);
         return;
     }
     bool seal = span_is(span_of(p->kind), "seal");
     args_add(a, p->id);
-    args_add(a, buf_span(&p->route));
+    args_buf(a, &p->route);
     args_add(a, p->job.user.len ? p->job.user : SPAN("default"));
     add_digest(a, buf_span(&p->map));
-    args_add(a, buf_span(&p->map));
+    args_buf(a, &p->map);
     if ((nonce = args_bytes(a, 16)))
         random_bytes(nonce, 16);
     args_int(a, KEEP);

@@ -48,8 +48,8 @@ enum err queue_events(struct queue *q, struct span batch, uint64_t after, unsign
         args_int(a, block < 0.001 ? 1 : (int64_t)(block * 1000)); // 0 would be for ever
     }
     args_str(a, "STREAMS");
-    args_add(a, buf_span(&key));
-    args_add(a, buf_span(&from));
+    args_buf(a, &key);
+    args_buf(a, &from);
     enum err e = call_command(
         q, block > 0 ? block + 2 : queue_timeout(q), a,
         &(struct queue_call){.read = read_events, .done.events = done, .ctx = ctx});

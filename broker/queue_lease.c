@@ -138,7 +138,7 @@ enum err queue_wait(struct queue *q, double seconds, queue_done *done, void *ctx
     char text[32]; // never 0, which would be for ever; no %f, which follows the locale
     int n = snprintf(text, sizeof text, "%u.%03u", ms / 1000, ms % 1000);
     args_str(a, "BLPOP");
-    args_add(a, buf_span(&key));
+    args_buf(a, &key);
     args_add(a, (struct span){text, (size_t)n});
     enum err e =
         call_command(q, ms / 1000.0 + 2, a,

@@ -1,5 +1,6 @@
 // queue_watch.c - looking at batches, workers and what is ready. Plain commands, but one.
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -151,14 +152,14 @@ enum err queue_list(struct queue *q, unsigned most, queue_names_done *done, void
 
 enum err queue_usage(struct queue *q, int64_t day, queue_names_done *done, void *ctx)
 {
-    struct buf key, name = {.max = 32};
-    buf_addf(&name, "%" PRId64, day);
-    struct args *a = args_of_key(q, &key, "HGETALL", "use:", buf_span(&name), 0, 0);
+    struct buf key;
+    char name[24];
+    snprintf(name, sizeof name, "%" PRId64, day);
+    struct args *a = args_of_key(q, &key, "HGETALL", "use:", span_of(name), 0, 0);
     enum err e = call_command(
         q, queue_timeout(q), a,
         &(struct queue_call){.read = call_read_names, .done.names = done, .ctx = ctx});
     buf_free(&key);
-    buf_free(&name);
     return e;
 }
 

@@ -76,6 +76,8 @@ static enum err add(struct collector *c, const struct queue_event *ev)
     buf_add(&i->id, ev->event_id);
     TAILQ_INSERT_TAIL(&c->items, i, link);
     c->pending++;
+    if (i->bytes.err == ERR_NOMEM || i->id.err)
+        return ERR_NOMEM;
     if (i->bytes.err || event_decode(&i->event, buf_span(&i->bytes)) != OK) {
         buf_addf(c->why, "event %s of the batch cannot be read", buf_str(&i->id));
         return ERR_FORMAT;

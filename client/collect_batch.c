@@ -14,6 +14,15 @@ struct status_call {
     struct collect_batch *to;
 };
 
+static enum err all_found_room(const struct collect_batch *b)
+{
+    const struct buf *all[] = {&b->options, &b->user, &b->paused_by, &b->blocked_by};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i]->err == ERR_NOMEM)
+            return ERR_NOMEM;
+    return OK;
+}
+
 static void on_status(void *ctx, enum err e, const struct queue_batch *b)
 {
     struct status_call *c = ctx;
@@ -48,6 +57,9 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
     buf_add(&c->to->user, b->user);
     buf_add(&c->to->paused_by, b->paused_by);
     buf_add(&c->to->blocked_by, b->blocked_by);
+    c->err = all_found_room(c->to);
+    if (c->err != OK)
+        collect_batch_free(c->to);
 }
 
 enum err collect_status_patiently(struct patience *p, struct span batch,

@@ -47,6 +47,8 @@ struct put { // one item on its way
 
 static void put_free(struct put *p)
 {
+    if (!p)
+        return;
     buf_free(&p->name);
     for (unsigned i = 0; i < EVENT_MAX_IMAGES; i++)
         buf_free(&p->temp[i]);
@@ -140,6 +142,15 @@ static void on_pushed(void *ctx, enum err e, int64_t chunks)
         put_end(p, e, (struct span){0});
 }
 
+// Under a part of its name a list would be that of another image, too.
+static bool named(const struct put *p)
+{
+    enum err e = p->name.err;
+    for (unsigned i = 0; e == OK && i < p->item.n_images; i++)
+        e = p->temp[i].err;
+    return e == OK;
+}
+
 static struct put *put_new(struct sink_redis *s, const struct sink_item *item, sink_done *done,
                            void *ctx)
 {
@@ -156,6 +167,10 @@ static struct put *put_new(struct sink_redis *s, const struct sink_item *item, s
         buf_addf(&p->temp[i], "t/%016" PRIx64 "/%u", random, i);
         p->bytes += (int64_t)item->images[i].bytes;
     }
+    if (!named(p)) {
+        put_free(p);
+        return NULL;
+    }
     return p;
 }
 
@@ -165,7 +180,7 @@ static enum err redis_store(struct sink *s, const struct sink_item *item, sink_d
     struct sink_redis *r = (struct sink_redis *)s;
     struct put *p = put_new(r, item, done, ctx);
     if (!p || !(p->chunk = malloc(BLOB_CHUNK))) {
-        free(p);
+        put_free(p);
         return ERR_NOMEM;
     }
     if (p->bytes > r->worst)
