@@ -111,6 +111,13 @@ static bool may_send(void *ctx)
     return !c->may_send || c->may_send(c->ctx);
 }
 
+// A host may begin with the name of another, or that may stand before an @.
+static bool below(const char *base_url, const char *url)
+{
+    size_t n = strlen(base_url);
+    return strncmp(url, base_url, n) == 0 && url[n] == '/';
+}
+
 enum err gemini_call_begin(struct remote_call *c, const char *method, const char *url,
                            const char *path, const char *const extra[], double timeout)
 {
@@ -124,8 +131,7 @@ enum err gemini_call_begin(struct remote_call *c, const char *method, const char
     } else {
         buf_add_str(&whole, url);
     }
-    if (whole.len >= strlen(g->base_url) &&
-        memcmp(whole.ptr, g->base_url, strlen(g->base_url)) == 0) {
+    if (below(g->base_url, buf_str(&whole))) {
         gemini_key_header(&c->words, &key);
         headers[n++] = buf_str(&key);
     }
