@@ -16,6 +16,16 @@ static void uploaded(struct remote_call *c, struct json_object *doc, struct remo
         gemini_malformed(r);
 }
 
+static bool is_url(struct span s)
+{
+    if (s.len < 4 || memcmp(s.ptr, "http", 4) != 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] <= ' ' || s.ptr[i] >= 0x7f)
+            return false;
+    return true;
+}
+
 static void upload_begun(struct remote_call *c, struct json_object *doc, struct remote_reply *r)
 {
     static const char *const headers[] = {"X-Goog-Upload-Offset: 0",
@@ -25,7 +35,7 @@ static void upload_begun(struct remote_call *c, struct json_object *doc, struct 
     const char *url = buf_str(&c->upload_url);
     c->answered = uploaded;
     buf_clear(&c->reply);
-    if (strncmp(url, "http", 4) != 0)
+    if (!is_url(buf_span(&c->upload_url)))
         gemini_malformed(r);
     else if (gemini_call_begin(c, NULL, url, NULL, headers, UPLOAD_S) == OK)
         c->goes_on = true;
