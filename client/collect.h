@@ -7,13 +7,12 @@
 #include <stdint.h>
 
 #include "broker/event.h"
+#include "client/collect_batch.h"
 #include "client/output.h"
 #include "client/progress.h"
 #include "client/session.h"
 #include "common/buf.h"
 #include "common/err.h"
-
-struct patience;
 
 struct collect_options {
     struct span batch;
@@ -47,26 +46,4 @@ struct collect_result {
 // disk, or Redis for longer than `patience`. `why` gets a sentence.
 MUST_USE enum err collect(struct session *s, const struct collect_options *o,
                           struct collect_result *r, struct buf *why);
-// Fetches the inputs that the output does not have. This and collect_status() wait half a
-// minute for a server that went away, or as `p` says.
-MUST_USE enum err collect_inputs(struct session *s, struct span batch, struct output *o);
-MUST_USE enum err collect_inputs_patiently(struct patience *p, struct span batch,
-                                           struct output *o);
-
-struct collect_batch { // what is asked before; strings are owned by collect_batch_free()
-    struct buf options, user;
-    struct buf paused_by, blocked_by; // see queue.h
-    int64_t total, in, open, completed, failed, cancelled, cost_micro;
-    int64_t budget_micro, reserved_micro, spent_micro; // see queue.h
-    int64_t images_gone;                 // jobs whose images nobody fetched in time
-    int64_t calls, possible_double_bill; // calls: that went out, as far as it is known
-    int64_t created_ms, done_ms, last_event;
-    bool sealed, paused, cancelling;
-};
-MUST_USE enum err collect_status(struct session *s, struct span batch, struct collect_batch *b);
-MUST_USE enum err collect_status_patiently(struct patience *p, struct span batch,
-                                           struct collect_batch *b);
-// Says in `why` what collect_status() failed for, where the error's own text would not.
-void collect_explain(enum err e, struct span batch, struct buf *why);
-void collect_batch_free(struct collect_batch *b);
 #endif

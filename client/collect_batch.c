@@ -1,7 +1,7 @@
-// collect_batch.c - what is known of a batch before its events are read: its counters, its
-// inputs. See collect.h.
+// collect_batch.c - see collect_batch.h.
+#include "client/collect_batch.h"
+
 #include "broker/job.h"
-#include "client/collect.h"
 #include "client/output.h"
 #include "client/patience.h"
 #include "client/session.h"

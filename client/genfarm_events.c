@@ -8,7 +8,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "client/collect.h"
+#include "broker/event.h"
+#include "client/collect_batch.h"
 #include "client/genfarm_private.h"
 #include "common/backoff.h"
 #include "common/clock.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "broker/catalogue.h"
-#include "client/collect.h"
+#include "client/collect_batch.h"
 #include "client/genfarm_private.h"
 #include "client/output.h"
 #include "client/quota.h"

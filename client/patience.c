@@ -10,21 +10,28 @@
 #define FLOOR 0.02    // seconds
 #define LIMIT 30000ll // ms, of patience that is not endless
 
-// What the server may get over by itself.
+bool patience_is_away(enum err e)
+{
+    return e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
+}
+
 static bool passing(const struct patience *p, enum err e)
 {
-    bool server = e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
     bool room = e == ERR_FULL || e == ERR_LIMIT;
-    return p->endless ? server || room : server;
+    return patience_is_away(e) || (p->endless && room);
+}
+
+const char *patience_words_of(const struct redis *r, enum err e)
+{
+    const char *why = e == ERR_BUSY && redis_ready(r) ? redis_refusal(r) : redis_why(r);
+    if (e == ERR_FULL)
+        return "the server's memory is full: its maxmemory is reached";
+    return patience_is_away(e) && *why ? why : err_text(e);
 }
 
 const char *patience_words(const struct patience *p, enum err e)
 {
-    const struct redis *r = session_redis(p->session);
-    const char *why = e == ERR_BUSY && redis_ready(r) ? redis_refusal(r) : redis_why(r);
-    if (e == ERR_FULL)
-        return "the server's memory is full: its maxmemory is reached";
-    return (e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY) && *why ? why : err_text(e);
+    return patience_words_of(session_redis(p->session), e);
 }
 
 double patience_note(struct patience *p, enum err e, const char *words)

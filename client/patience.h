@@ -28,5 +28,7 @@ MUST_USE enum err patience_wait(struct patience *p, enum err e, const char *word
 // try. What does not pass is not told apart.
 double patience_note(struct patience *p, enum err e, const char *words);
 const char *patience_words(const struct patience *p, enum err e); // of a failure, for people
-void patience_well(struct patience *p);                           // something succeeded
+const char *patience_words_of(const struct redis *r, enum err e); // of that connection's
+bool patience_is_away(enum err e); // the server is away or busy: it may get over that by itself
+void patience_well(struct patience *p); // something succeeded
 #endif

@@ -4,7 +4,7 @@
 
 #include <json-c/json.h>
 
-#include "client/collect.h"
+#include "client/collect_batch.h"
 
 // The error code its events have, too; NULL: it waits for nothing of the kind. `message` gets a
 // sentence, fit for a terminal.
