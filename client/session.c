@@ -1,5 +1,6 @@
 // session.c - see session.h.
 #include "client/session.h"
+#include "common/timer.h"
 
 #include <ev.h>
 #include <stdlib.h>
@@ -36,9 +37,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 static void alarm_in(struct session *s, double seconds)
 {
     s->late = false;
-    ev_timer_stop(s->loop, &s->timer);
-    ev_timer_set(&s->timer, seconds, 0.);
-    ev_timer_start(s->loop, &s->timer);
+    timer_restart(s->loop, &s->timer, seconds);
 }
 
 static bool make(struct session *s, const struct session_options *o)

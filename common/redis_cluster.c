@@ -9,6 +9,7 @@
 #include "common/redis_conn.h"
 #include "common/redis_inquiry.h"
 #include "common/redis_slot.h"
+#include "common/timer.h"
 
 #define LOOK 0.1 // seconds; how often the deadlines of what waits are looked at
 
@@ -96,9 +97,7 @@ void cluster_rearm(struct redis_cluster *c)
     TAILQ_FOREACH(l, &c->lines, link)
     if (l->again > now)
         sooner(&next, l->again);
-    ev_timer_stop(c->loop, &c->timer);
-    ev_timer_set(&c->timer, next > now ? next - now : 0., 0.);
-    ev_timer_start(c->loop, &c->timer);
+    timer_restart(c->loop, &c->timer, next - now);
 }
 
 void cluster_leave(struct redis_cluster *c)

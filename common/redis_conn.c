@@ -9,10 +9,12 @@
 #include "common/backoff.h"
 #include "common/life.h"
 #include "common/redis_greeting.h"
+#include "common/redis_hosts.h"
 #include "common/redis_pending.h"
 #include "common/redis_stream.h"
 #include "common/redis_wire.h"
 #include "common/text.h"
+#include "common/timer.h"
 
 #define CONNECT_TIMEOUT 5.0
 #define BACKOFF_BASE    0.1
@@ -35,19 +37,12 @@ struct redis_conn {
     struct life life;
 };
 
-static void set_timer(struct redis_conn *c, double seconds)
-{
-    ev_timer_stop(c->loop, &c->timer);
-    ev_timer_set(&c->timer, seconds > 0 ? seconds : 0., 0.);
-    ev_timer_start(c->loop, &c->timer);
-}
-
 static void rearm(void *ctx)
 {
     struct redis_conn *c = ctx;
     const struct redis_request *q = redis_pending_first(&c->pending);
     if (q)
-        set_timer(c, q->deadline - ev_now(c->loop));
+        timer_restart(c->loop, &c->timer, q->deadline - ev_now(c->loop));
     else
         ev_timer_stop(c->loop, &c->timer);
 }
@@ -98,7 +93,7 @@ static void drop(struct redis_conn *c, enum err e, const char *what, double unti
     c->state = CLOSED;
     lost(c);
     if (!c->life.over && c->state == CLOSED && !c->options.once)
-        set_timer(c, until_next);
+        timer_restart(c->loop, &c->timer, until_next);
 }
 
 void redis_conn_fail(struct redis_conn *c, enum err e, const char *what)
@@ -130,7 +125,7 @@ static enum err said(struct redis_conn *c, size_t before, double timeout, redis_
         return e;
     }
     if (first)
-        set_timer(c, timeout);
+        timer_restart(c->loop, &c->timer, timeout);
     redis_stream_said(&c->stream);
     return OK;
 }
@@ -202,7 +197,7 @@ static void begin(struct redis_conn *c)
         return;
     }
     c->state = CONNECTING;
-    set_timer(c, c->options.connect_timeout);
+    timer_restart(c->loop, &c->timer, c->options.connect_timeout);
 }
 
 static void find(struct redis_conn *c)
@@ -244,7 +239,7 @@ static bool set_place(struct redis_conn *c, const struct redis_host *at)
 
 static bool is_there(const struct redis_conn *c, const struct redis_host *at)
 {
-    return c->at.name && c->at.port == at->port && strcmp(c->at.name, at->name) == 0;
+    return c->at.name && redis_host_same(&c->at, span_of(at->name), at->port);
 }
 
 void redis_conn_aim(struct redis_conn *c, const struct redis_host *at)
@@ -298,7 +293,7 @@ struct redis_conn *redis_conn_new(struct ev_loop *loop, const struct redis_conn_
         destroy(c);
         return NULL;
     }
-    set_timer(c, 0); // so that no callback runs from inside this
+    timer_restart(c->loop, &c->timer, 0); // so that no callback runs from inside this
     return c;
 }
 

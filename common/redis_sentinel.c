@@ -8,6 +8,7 @@
 #include "common/backoff.h"
 #include "common/redis_inquiry.h"
 #include "common/text.h"
+#include "common/timer.h"
 
 #define TIMEOUT 1.0 // seconds, of a question
 
@@ -22,9 +23,7 @@ struct redis_sentinel {
 
 static void ask_later(struct redis_sentinel *s)
 {
-    ev_timer_stop(s->loop, &s->again);
-    ev_timer_set(&s->again, backoff_delay(++s->failures, 0.1, 5., 0.02), 0.);
-    ev_timer_start(s->loop, &s->again);
+    timer_restart(s->loop, &s->again, backoff_delay(++s->failures, 0.1, 5., 0.02));
 }
 
 static bool read_text(const redisReply *reply, struct span *out)

@@ -12,6 +12,7 @@
 #include "broker/queue.h"
 #include "common/backoff.h"
 #include "common/log.h"
+#include "common/timer.h"
 #include "worker/lease.h"
 
 #define MOST       100 // things taken at once
@@ -69,9 +70,7 @@ static void finish(struct inbox *i)
 static void again(struct inbox *i)
 {
     double after = backoff_delay(++i->failures, RETRY_BASE, RETRY_CAP, 0.02);
-    ev_timer_stop(i->loop, &i->timer);
-    ev_timer_set(&i->timer, after, 0.);
-    ev_timer_start(i->loop, &i->timer);
+    timer_restart(i->loop, &i->timer, after);
 }
 
 // Whether what was taken is still ours; if not, the reaper gives it back to the inbox.

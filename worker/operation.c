@@ -7,6 +7,7 @@
 
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/timer.h"
 #include "worker/lease.h"
 #include "worker/operation_private.h"
 #include "worker/task_batch.h"
@@ -17,9 +18,7 @@
 void op_after(struct op *o, double seconds, void (*step)(struct op *o))
 {
     o->step = step;
-    ev_timer_stop(o->host.loop, &o->timer);
-    ev_timer_set(&o->timer, seconds, 0.);
-    ev_timer_start(o->host.loop, &o->timer);
+    timer_restart(o->host.loop, &o->timer, seconds);
 }
 
 void op_again(struct op *o, void (*step)(struct op *o))
@@ -50,7 +49,7 @@ bool op_stops(struct op *o)
 
 double op_server_now(const struct op *o)
 {
-    return (double)(clock_wall_ms() + o->from->tasks->server_offset_ms) / 1000;
+    return (double)task_host_now_ms(o->from->tasks) / 1000;
 }
 
 const struct remote_ops *op_remote(const struct op *o)

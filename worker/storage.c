@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/text.h"
+#include "common/timer.h"
 
 #define MAX_BATCHES 64
 #define NONCE       16
@@ -50,9 +51,7 @@ static void on_told(void *ctx, enum err e, int64_t value)
     }
     if (s->closed) // told with the next failure, if there is one: all may be well by then
         return;
-    ev_timer_stop(s->loop, &s->again);
-    ev_timer_set(&s->again, AGAIN_S, 0.);
-    ev_timer_start(s->loop, &s->again);
+    timer_restart(s->loop, &s->again, AGAIN_S);
 }
 
 static void encode(const struct storage *s, bool closed, struct buf *out)
