@@ -7,6 +7,7 @@
 
 #include "broker/catalogue_private.h"
 #include "broker/limit.h"
+#include "broker/members.h"
 #include "common/json.h"
 #include "common/text.h"
 
@@ -28,38 +29,21 @@ static enum err wrong(const struct reader *r, const char *member, const char *wh
     return ERR_FORMAT;
 }
 
-static struct span span_of_string(struct json_object *o)
-{
-    return (struct span){json_object_get_string(o), (size_t)json_object_get_string_len(o)};
-}
-
 // --- Members --------------------------------------------------------------------------------
-
-static bool is_one_of(const char *name, const char *const *known)
-{
-    for (; *known; known++)
-        if (strcmp(name, *known) == 0)
-            return true;
-    return false;
-}
 
 // `place` ends with a point, unless it is the document itself. `known` ends with NULL.
 static enum err no_others(struct buf *why, const char *place, struct json_object *o,
                           const char *const *known)
 {
-    json_object_object_foreach(o, name, value)
-    {
-        (void)value;
-        if (is_one_of(name, known))
-            continue;
-        buf_add_str(why, place);
-        text_show(why, span_of(name), 40);
-        buf_add_str(why, ": is no member here; there may be");
-        for (size_t i = 0; known[i]; i++)
-            buf_addf(why, "%s %s", i ? "," : "", known[i]);
-        return ERR_FORMAT;
-    }
-    return OK;
+    const char *other = members_other(o, known);
+    if (!other)
+        return OK;
+    buf_add_str(why, place);
+    text_show(why, span_of(other), 40);
+    buf_add_str(why, ": is no member here; there may be");
+    for (size_t i = 0; known[i]; i++)
+        buf_addf(why, "%s %s", i ? "," : "", known[i]);
+    return ERR_FORMAT;
 }
 
 static enum err no_other_members(const struct reader *r, const char *of, struct json_object *o,
@@ -68,45 +52,6 @@ static enum err no_other_members(const struct reader *r, const char *of, struct 
     char place[64];
     snprintf(place, sizeof place, "models.%zu.%s", r->number, of);
     return no_others(r->why, place, o, known);
-}
-
-// False: it is there, and of another type. *out is NULL where it is absent.
-static bool get(struct json_object *o, const char *name, enum json_type type,
-                struct json_object **out)
-{
-    *out = NULL;
-    return !json_object_object_get_ex(o, name, NULL) || json_get(o, name, type, out);
-}
-
-// A list of strings; absent is an empty one.
-static bool read_list(struct json_object *m, const char *name, struct span *out, size_t *n)
-{
-    struct json_object *list;
-    *n = 0;
-    if (!get(m, name, json_type_array, &list))
-        return false;
-    if (!list)
-        return true;
-    if (json_object_array_length(list) > CATALOGUE_MAX_LIST)
-        return false;
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
-        struct json_object *s = json_object_array_get_idx(list, i);
-        if (!json_object_is_type(s, json_type_string))
-            return false;
-        out[(*n)++] = span_of_string(s);
-    }
-    return true;
-}
-
-static bool read_number(struct json_object *o, const char *name, double max, double *out)
-{
-    struct json_object *v;
-    if (!json_object_object_get_ex(o, name, &v))
-        return false;
-    if (!json_object_is_type(v, json_type_int) && !json_object_is_type(v, json_type_double))
-        return false;
-    *out = json_object_get_double(v);
-    return *out >= 0 && *out <= max;
 }
 
 // --- Names ----------------------------------------------------------------------------------
@@ -135,7 +80,7 @@ static enum err read_aliases(struct reader *r, struct json_object *o)
     struct span all[CATALOGUE_MAX_LIST];
     struct model *m = r->model;
     size_t n;
-    if (!read_list(o, "aliases", all, &n))
+    if (!members_list(o, "aliases", CATALOGUE_MAX_LIST, all, &n))
         return wrong(r, "aliases", "must be a list of names");
     for (size_t i = 0; i < n; i++) {
         char place[32];
@@ -177,7 +122,7 @@ static enum err read_retires(struct reader *r, struct json_object *o)
 
 static enum err read_ratios(struct reader *r, struct json_object *o)
 {
-    if (!read_list(o, "ratios", r->model->ratios, &r->model->n_ratios))
+    if (!members_list(o, "ratios", CATALOGUE_MAX_LIST, r->model->ratios, &r->model->n_ratios))
         return wrong(r, "ratios", "must be a list as [\"1:1\"]");
     return OK;
 }
@@ -202,7 +147,7 @@ static enum err read_sizes(struct reader *r, struct json_object *o)
     struct model *m = r->model;
     struct json_object *sizes;
     int64_t tokens;
-    if (!get(o, "sizes", json_type_object, &sizes) || (sizes && !read_tokens(m, sizes)))
+    if (!members_get(o, "sizes", json_type_object, &sizes) || (sizes && !read_tokens(m, sizes)))
         return wrong(r, "sizes", "must be an object of sizes and their image tokens");
     if (!json_object_object_get_ex(o, "default_size", NULL))
         return OK;
@@ -230,12 +175,12 @@ static enum err read_price(struct reader *r, struct json_object *o)
     struct model *m = r->model;
     double *const to[] = {&m->input, &m->text, &m->image};
     struct json_object *price;
-    if (!get(o, "price", json_type_object, &price))
+    if (!members_get(o, "price", json_type_object, &price))
         return wrong(r, "price", "must be an object of dollars for a million tokens");
     if (!price)
         return OK;
     for (size_t i = 0; known[i]; i++)
-        if (!read_number(price, known[i], MAX_PRICE, to[i])) {
+        if (!members_number(price, known[i], MAX_PRICE, to[i])) {
             char place[32];
             snprintf(place, sizeof place, "price.%s", known[i]);
             return wrong(r, place, "must be dollars for a million tokens, 0 to 1000000");
@@ -253,7 +198,7 @@ static enum err read_lanes(struct reader *r, struct json_object *o)
     const char *known[JOB_LANES + 1] = {0};
     struct model *m = r->model;
     struct json_object *lanes;
-    if (!get(o, "lanes", json_type_object, &lanes))
+    if (!members_get(o, "lanes", json_type_object, &lanes))
         return wrong(r, "lanes", "must be an object of lanes and factors");
     m->lanes[JOB_STANDARD] = lanes ? 0 : 1;
     for (int lane = JOB_STANDARD; lanes && lane < JOB_LANES; lane++) {
@@ -262,7 +207,7 @@ static enum err read_lanes(struct reader *r, struct json_object *o)
         if (!json_object_object_get_ex(lanes, known[lane], NULL))
             continue;
         snprintf(place, sizeof place, "lanes.%s", known[lane]);
-        if (!read_number(lanes, known[lane], MAX_FACTOR, &m->lanes[lane]) ||
+        if (!members_number(lanes, known[lane], MAX_FACTOR, &m->lanes[lane]) ||
             m->lanes[lane] <= 0)
             return wrong(r, place, "must be a factor of the price, above 0, 1000 at most");
     }
@@ -273,7 +218,7 @@ static enum err check_limit(struct span name, struct json_object *text)
 {
     struct buf spec = {.max = 4096};
     enum err e = job_name_ok(name) && json_object_is_type(text, json_type_string)
-                     ? limit_spec(span_of_string(text), &spec, NULL)
+                     ? limit_spec(members_text(text), &spec, NULL)
                      : ERR_FORMAT;
     buf_free(&spec);
     return e;
@@ -281,7 +226,7 @@ static enum err check_limit(struct span name, struct json_object *text)
 
 static enum err read_tiers(struct reader *r, struct json_object *o)
 {
-    enum err e = get(o, "tiers", json_type_object, &r->model->tiers) ? OK : ERR_FORMAT;
+    enum err e = members_get(o, "tiers", json_type_object, &r->model->tiers) ? OK : ERR_FORMAT;
     if (e == OK && r->model->tiers) {
         json_object_object_foreach(r->model->tiers, name, limit)
         {
@@ -365,7 +310,7 @@ enum err catalogue_read(struct catalogue *c, struct span text, struct buf *why)
     }
     if ((e = read_models(c, why)) != OK || (e = no_others(why, "", c->document, known)) != OK)
         return e;
-    if (!read_list(c->document, "sources", sources, &n_sources)) {
+    if (!members_list(c->document, "sources", CATALOGUE_MAX_LIST, sources, &n_sources)) {
         buf_add_str(why, "\"sources\" must be a list of texts: where its figures are from");
         return ERR_FORMAT;
     }

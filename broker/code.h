@@ -1,4 +1,5 @@
-// code.h - what can become of a job other than an image: the codes of interface.md.
+// code.h - what can become of a job other than an image: the codes that events and results
+// carry.
 #ifndef BROKER_CODE_H
 #define BROKER_CODE_H
 

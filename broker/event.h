@@ -72,6 +72,6 @@ const char *event_name(enum event_type t); // "completed"
 bool event_terminal(enum event_type t);    // completed, failed, cancelled
 void event_encode(struct buf *out, const struct event *e);
 MUST_USE enum err event_decode(struct event *e, struct span bytes);
-// The object of interface.md. `event_id` as "17-0". NULL: out of memory. The caller owns it.
+// The object of watch --json. `event_id` as "17-0". NULL: out of memory. The caller owns it.
 struct json_object *event_json(const struct event *e, struct span batch, struct span event_id);
 #endif

@@ -1,4 +1,4 @@
-// event_json.c - an event as people and programs read it: the objects of interface.md.
+// event_json.c - an event as people and programs read it: the objects of watch --json.
 #include "broker/event.h"
 #include "common/clock.h"
 #include "common/digest.h"

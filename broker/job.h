@@ -1,7 +1,7 @@
 // job.h - one generation job: what a client asks for, as a msgpack map, and the prompt made of
 // it.
 //
-// The map's keys are the names of interface.md ("prompt", "id", "aspect_ratio", ...). Keys that
+// The map's keys are those of input files ("prompt", "id", "aspect_ratio", ...). Keys that
 // are not known are kept in `extra`. Everything is checked on the way in, whoever wrote it.
 #ifndef BROKER_JOB_H
 #define BROKER_JOB_H
@@ -77,8 +77,8 @@ void job_show_id(struct buf *out, const struct job *j, uint32_t index);
 void job_input(struct buf *out, struct span id, struct span map);
 MUST_USE enum err job_input_read(struct span input, struct span *id, struct span *map);
 
-// The name of an image: images/INDEX_ID[_K][.M].EXT (interface.md). `total` is the batch's, for
-// the padding; `part` is M, 1 or more; `parts` how many there are.
+// The name of an image: images/INDEX_ID[_K][.M].EXT. `total` is the batch's, for the
+// padding; `part` is M, 1 or more; `parts` how many there are.
 void job_image_name(struct buf *out, const struct job *j, struct span id, uint32_t index,
                     uint32_t total, unsigned part, unsigned parts, const char *extension);
 #endif

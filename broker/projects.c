@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "broker/members.h"
 #include "broker/tier.h"
 #include "common/file.h"
 #include "common/json.h"
@@ -29,21 +30,6 @@ static enum err wrong(struct reader *r, const char *what)
     return ERR_FORMAT;
 }
 
-// A member that nobody reads is a mistake in writing, and would be a limit that does not hold.
-static bool only(struct json_object *o, const char *const *names)
-{
-    json_object_object_foreach(o, name, value)
-    {
-        size_t i = 0;
-        (void)value;
-        while (names[i] && strcmp(names[i], name) != 0)
-            i++;
-        if (!names[i])
-            return false;
-    }
-    return true;
-}
-
 // --- Keys -----------------------------------------------------------------------------------
 
 static enum err read_secret(struct reader *r, struct project_key *key, const char *file)
@@ -62,7 +48,7 @@ static enum err read_key(struct reader *r, struct json_object *o)
     static const char *const names[] = {"env", "file", NULL};
     struct project *p = r->p;
     struct span env = {0}, file = {0};
-    if (!json_object_is_type(o, json_type_object) || !only(o, names) ||
+    if (!json_object_is_type(o, json_type_object) || members_other(o, names) ||
         json_get_str(o, "env", &env) == json_get_str(o, "file", &file) ||
         (env.len ? env.len : file.len) == 0)
         return wrong(r, "keys: each must be {\"env\": NAME} or {\"file\": PATH}");
@@ -172,7 +158,7 @@ static enum err read_project(struct reader *r, struct json_object *o)
     if (!json_object_is_type(o, json_type_object))
         return wrong(r, "must be an object");
     enum err e = read_name(r, o);
-    if (e == OK && !only(o, names))
+    if (e == OK && members_other(o, names))
         e = wrong(r, "has members beside name, weight, keys, limit and limits");
     if (e == OK && json_object_object_get_ex(o, "weight", NULL) &&
         (!json_get_int(o, "weight", &weight) || weight < 1 || weight > PROJECT_MAX_WEIGHT))

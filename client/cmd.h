@@ -9,7 +9,6 @@
 #include "broker/catalogue.h"
 #include "broker/job.h"
 #include "broker/ledger.h"
-#include "client/collect.h"
 #include "client/input.h"
 #include "client/quota.h"
 #include "client/session.h"
@@ -97,12 +96,16 @@ struct cmd {
 // Says it on stderr, after "genfarm: ", and returns the status.
 int cmd_say(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int cmd_fail(const struct cmd *c, enum err e); // says c->why or the error's text
+int cmd_end(const struct cmd *c, enum err e);  // EXIT_DONE, or as cmd_fail()
 void cmd_print(struct json_object *o);         // one line on stdout; takes it. NULL: no memory
+void cmd_show_usd(struct buf *out, int64_t micro); // "$1.0387"
 MUST_USE enum err cmd_read(struct cmd *c, int argc, char *const argv[]);
 void cmd_help(FILE *out, const struct command *command);
 void cmd_free(struct cmd *c);
 MUST_USE enum err cmd_connect(struct cmd *c, const char *url, const char *queue,
                               struct session **out);
+// Does it connected as the options say. The exit status.
+int cmd_connected(struct cmd *c, int (*act)(struct cmd *c, struct session *s));
 // Says that it waits for the server, or for room, and with OK that it goes on: see patience.h.
 void cmd_waiting(void *ctx, enum err e, const char *words);
 void cmd_catch_signals(
@@ -131,27 +134,7 @@ void cmd_show_need(const struct cmd *c);
 int cmd_check_budget(const struct cmd *c);
 int cmd_check_accounts(struct cmd *c, struct session *s);
 
-// --- cmd_follow.c ---------------------------------------------------------------------------
-
-struct cmd_follow { // {0} is a valid beginning
-    struct span batch;
-    const char *folder; // DIR/BATCH; NULL: nothing is saved
-    bool resume;        // the folder may be there
-    uint64_t after;
-    bool stop_blocked;
-    uint64_t blocked_after; // see collect.h
-    // The folder is there, with what earlier runs have in it.
-    void (*opened)(void *ctx, const struct output *o);
-    void (*ended)(void *ctx, const struct output *o, uint32_t index); // a job did
-    void (*idle)(void *ctx);
-    bool (*drained)(void *ctx); // see collect.h
-    void *ctx;
-};
-// Follows the batch to its end, with progress, events as JSON or results in order, then writes
-// the folder's files. Returns an exit status.
-int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *f,
-               struct collect_result *r);
-void cmd_show_usd(struct buf *out, int64_t micro);
+MUST_USE enum err cmd_count_workers(struct session *s, size_t *n); // of the queue
 
 int cmd_run(struct cmd *c);
 int cmd_submit(struct cmd *c);

@@ -1,11 +1,8 @@
-// cmd_follow.c - watching and collecting: what run, watch and collect have in common.
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+// cmd_follow.c - see cmd_follow.h.
+#include "client/cmd_follow.h"
 
-#include "client/cmd.h"
-#include "client/folder_lock.h"
+#include <errno.h>
+
 #include "client/limited.h"
 #include "client/patience.h"
 #include "common/clock.h"
@@ -27,12 +24,6 @@ struct follow {
     char last_id[32];
     int64_t told_ms;
 };
-
-void cmd_show_usd(struct buf *out, int64_t micro)
-{
-    buf_addf(out, "$%lld.%04lld", (long long)(micro / 1000000),
-             (long long)(micro / 100 % 10000));
-}
 
 // --- What is printed ------------------------------------------------------------------------
 
@@ -227,10 +218,8 @@ static uint64_t resume_after(const struct follow *f, const struct collect_batch 
     return n.last_event > f->what->after ? n.last_event : f->what->after;
 }
 
-static void start_progress(struct follow *f, uint64_t after)
+static void start_progress(struct follow *f)
 {
-    if (!f->output || after == 0) // every event is told
-        return;
     struct output_counts n = output_counts(f->output);
     progress_start_from(f->progress, n.completed, n.failed, n.cancelled, n.cost_micro);
 }
@@ -241,43 +230,88 @@ static bool is_drained(void *ctx)
     return f->what->drained(f->what->ctx);
 }
 
-static int follow(struct follow *f, struct session *s, const struct collect_batch *b,
-                  struct collect_result *r)
+static struct collect_options options_of(struct follow *f, uint64_t after)
 {
-    struct cmd *c = f->cmd;
-    uint64_t after = resume_after(f, b);
-    struct collect_options o = {.batch = f->what->batch,
-                                .after = after,
-                                .output = f->output,
-                                .progress = f->progress,
-                                .stop_blocked = f->what->stop_blocked,
-                                .blocked_after = f->what->blocked_after,
-                                .event = on_event,
-                                .idle = on_idle,
-                                .waiting = on_waiting,
-                                .drained = f->what->drained ? is_drained : NULL,
-                                .ctx = f};
-    int64_t began = clock_mono_ms();
-    start_progress(f, after);
-    if (f->output && f->what->opened)
+    return (struct collect_options){.batch = f->what->batch,
+                                    .after = after,
+                                    .output = f->output,
+                                    .progress = f->progress,
+                                    .stop_blocked = f->what->stop_blocked,
+                                    .blocked_after = f->what->blocked_after,
+                                    .event = on_event,
+                                    .idle = on_idle,
+                                    .waiting = on_waiting,
+                                    .drained = f->what->drained ? is_drained : NULL,
+                                    .ctx = f};
+}
+
+// What the folder has from before.
+static void start(struct follow *f, uint64_t after)
+{
+    if (!f->output)
+        return;
+    if (after > 0) // else every event is told
+        start_progress(f);
+    if (f->what->opened)
         f->what->opened(f->what->ctx, f->output);
-    if (c->ordered && f->output && !c->json)
+    if (f->cmd->ordered && !f->cmd->json)
         print_ordered(f);
-    enum err e = collect(s, &o, r, &c->why);
-    if (e == OK && f->output) // of jobs that came in meanwhile
-        e = collect_inputs_patiently(&f->patience, f->what->batch, f->output);
+}
+
+static int finish(struct follow *f, const struct collect_batch *b, struct collect_result *r,
+                  enum err e, double seconds)
+{
+    bool over = r->ended && (e == OK || e == ERR_CANCELLED);
     if (r->ended)
         progress_end(f->progress, clock_mono_ms());
     else
         progress_hide(f->progress);
-    int status = status_of(c, r, e);
+    int status = status_of(f->cmd, r, e);
     if (f->output && e != ERR_IO && e != ERR_FULL && e != ERR_MISSING)
         finish_folder(f, b, r, &status);
-    if ((e == OK || e == ERR_CANCELLED) && r->ended)
-        sum_up(r, (double)(clock_mono_ms() - began) / 1000);
-    if ((e == OK || e == ERR_CANCELLED) && r->ended && r->images_gone > 0)
+    if (over)
+        sum_up(r, seconds);
+    if (over && r->images_gone > 0)
         say_gone(r, b);
     return status;
+}
+
+static int follow(struct follow *f, struct session *s, const struct collect_batch *b,
+                  struct collect_result *r)
+{
+    uint64_t after = resume_after(f, b);
+    struct collect_options o = options_of(f, after);
+    int64_t began = clock_mono_ms();
+    start(f, after);
+    enum err e = collect(s, &o, r, &f->cmd->why);
+    if (e == OK && f->output) // of jobs that came in meanwhile
+        e = collect_inputs_patiently(&f->patience, f->what->batch, f->output);
+    return finish(f, b, r, e, (double)(clock_mono_ms() - began) / 1000);
+}
+
+static void free_all(struct follow *f, struct collect_batch *b, struct collect_result *r)
+{
+    limited_free(f->limited);
+    progress_free(f->progress);
+    output_free(f->output);
+    collect_batch_free(b);
+    buf_free(&r->message);
+    r->message = (struct buf){0};
+}
+
+static enum err prepare(struct follow *f, struct session *s, struct collect_batch *b)
+{
+    struct cmd *c = f->cmd;
+    enum err e = collect_status_patiently(&f->patience, f->what->batch, b);
+    collect_explain(e, f->what->batch, &c->why);
+    if (e == OK && f->what->folder)
+        e = open_folder(f, b);
+    if (e != OK)
+        return e;
+    f->progress = progress_new(c->json ? NULL : stderr, (uint32_t)b->total);
+    if (f->progress && (c->json || progress_drawn(f->progress)))
+        f->limited = limited_new(s, told_limits, f);
+    return f->progress ? OK : ERR_NOMEM;
 }
 
 int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
@@ -288,92 +322,8 @@ int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
     *r = (struct collect_result){0};
     f.patience =
         (struct patience){.session = s, .endless = true, .told = on_waiting, .ctx = &f};
-    enum err e = collect_status_patiently(&f.patience, what->batch, &b);
-    collect_explain(e, what->batch, &c->why);
-    if (e == OK && what->folder)
-        e = open_folder(&f, &b);
-    f.progress = e == OK ? progress_new(c->json ? NULL : stderr, (uint32_t)b.total) : NULL;
-    if (e == OK && !f.progress)
-        e = ERR_NOMEM;
-    if (e == OK && (c->json || progress_drawn(f.progress)))
-        f.limited = limited_new(s, told_limits, &f);
+    enum err e = prepare(&f, s, &b);
     int status = e == OK ? follow(&f, s, &b, r) : cmd_fail(c, e);
-    limited_free(f.limited);
-    progress_free(f.progress);
-    output_free(f.output);
-    collect_batch_free(&b);
-    buf_free(&r->message);
-    r->message = (struct buf){0};
-    return status;
-}
-
-// --- watch and collect ----------------------------------------------------------------------
-
-static bool read_after(struct cmd *c, uint64_t *after)
-{
-    struct span s = span_of(c->after);
-    if (s.len > 2 && memcmp(s.ptr + s.len - 2, "-0", 2) == 0)
-        s.len -= 2;
-    *after = 0;
-    return !c->after || text_uint(s, 0, UINT32_MAX, after) == OK;
-}
-
-int cmd_watch(struct cmd *c)
-{
-    struct session *s = NULL;
-    struct collect_result r;
-    struct cmd_follow f = {.batch = span_of(c->words.at[0])};
-    if (!job_name_ok(f.batch))
-        return cmd_say(EXIT_USAGE, "%.100s: no batch has such a name", c->words.at[0]);
-    if (!read_after(c, &f.after))
-        return cmd_say(EXIT_USAGE, "--after %.100s: must be an event's id, as 17-0", c->after);
-    enum err e = cmd_connect(c, c->redis, c->queue, &s);
-    if (e != OK)
-        return cmd_fail(c, e);
-    cmd_catch_signals(s);
-    int status = cmd_follow(c, s, &f, &r);
-    session_close(s);
-    return status;
-}
-
-// DIR is made, for the lock is beside the batch's folder in it.
-static int lock_output(struct cmd *c, struct folder_lock **lock)
-{
-    if (file_mkdirs(c->output) != OK)
-        return cmd_say(EXIT_CANNOT, "%s: %s", c->output, strerror(errno));
-    enum err e = folder_lock_take(c->output, c->words.at[0], "collected", FOLDER_LOCK_WAIT_MS,
-                                  lock, &c->why);
-    return e == OK ? 0 : cmd_fail(c, e);
-}
-
-static int collect_into(struct cmd *c, struct session *s)
-{
-    struct collect_result r;
-    struct folder_lock *lock = NULL;
-    char folder[4096];
-    struct cmd_follow f = {.batch = span_of(c->words.at[0]), .folder = folder};
-    int status = lock_output(c, &lock);
-    if (status != 0)
-        return status;
-    snprintf(folder, sizeof folder, "%s/%s", c->output, c->words.at[0]);
-    f.resume = access(folder, F_OK) == 0;
-    cmd_catch_signals(s);
-    status = cmd_follow(c, s, &f, &r);
-    if (r.kept && r.ended)
-        cmd_say(0, "images and manifest are in %s", folder);
-    folder_lock_free(lock);
-    return status;
-}
-
-int cmd_collect(struct cmd *c)
-{
-    struct session *s = NULL;
-    if (!job_name_ok(span_of(c->words.at[0])))
-        return cmd_say(EXIT_USAGE, "%.100s: no batch has such a name", c->words.at[0]);
-    enum err e = cmd_connect(c, c->redis, c->queue, &s);
-    if (e != OK)
-        return cmd_fail(c, e);
-    int status = collect_into(c, s);
-    session_close(s);
+    free_all(&f, &b, r);
     return status;
 }

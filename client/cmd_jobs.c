@@ -5,7 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/batch_id.h"
 #include "client/cmd.h"
+#include "client/collect_batch.h"
+#include "client/patience.h"
 #include "client/submit.h"
 #include "common/backoff.h"
 #include "common/clock.h"
@@ -276,10 +279,9 @@ static enum err connect_patiently(struct cmd *c, struct session **s)
     for (unsigned tries = 1;; tries++) {
         buf_clear(&c->why);
         enum err e = cmd_connect(c, c->redis, c->queue, s);
-        bool passing = e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY;
         if (e == OK && tries > 1)
             cmd_waiting(NULL, OK, "");
-        if (!passing || !c->wait)
+        if (!patience_is_away(e) || !c->wait)
             return e;
         if (tries == 1)
             cmd_waiting(NULL, e, buf_str(&c->why));
@@ -291,8 +293,8 @@ int cmd_submit(struct cmd *c)
 {
     struct inputs *in = NULL;
     struct session *s = NULL;
-    char id[OUTPUT_BATCH_ID_SIZE];
-    output_batch_id(id);
+    char id[BATCH_ID_SIZE];
+    batch_id_fresh(id);
     const char *batch = c->batch ? c->batch : id;
     int status = cmd_defaults(c);
     if (status == 0)

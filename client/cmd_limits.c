@@ -6,6 +6,7 @@
 #include "broker/limit.h"
 #include "broker/tier.h"
 #include "client/cmd.h"
+#include "client/group_name.h"
 #include "client/limited.h"
 #include "common/json.h"
 
@@ -22,89 +23,10 @@ struct limits {
     enum err err;
 };
 
-// What a word names: MODEL, MODEL/LANE, PROJECT/MODEL or PROJECT/MODEL/LANE.
-struct name {
-    struct span project, model;
-    enum job_lane lane;
-};
-
-// Takes what is before the first slash, or all.
-static struct span next_part(struct span *left)
-{
-    const char *slash = left->len ? memchr(left->ptr, '/', left->len) : NULL;
-    struct span part = {left->ptr, slash ? (size_t)(slash - left->ptr) : left->len};
-    left->ptr += part.len + (slash != NULL);
-    left->len -= part.len + (slash != NULL);
-    return part;
-}
-
-// Two parts are told apart by the second: the lanes are known, and no model is called so.
-static bool read_two(struct limits *l, struct span first, struct span second, struct name *n)
-{
-    if (job_lane_parse(second, &n->lane) == OK) {
-        n->model = first;
-        return true;
-    }
-    n->project = first;
-    n->model = second;
-    if (catalogue_find(l->cmd->catalogue, second))
-        return true;
-    buf_addf(&l->cmd->why,
-             "%.*s is neither a lane (standard, flex, priority, batch) nor a model of the "
-             "catalogue",
-             (int)second.len, second.ptr);
-    return false;
-}
-
-// A name in full may have a model that the catalogue does not know.
-static bool read_three(struct limits *l, const struct span *part, struct name *n)
-{
-    n->project = part[0];
-    n->model = part[1];
-    if (job_lane_parse(part[2], &n->lane) == OK)
-        return true;
-    buf_addf(&l->cmd->why, "%.*s is no lane: standard, flex, priority or batch",
-             (int)part[2].len, part[2].ptr);
-    return false;
-}
-
-static bool read_parts(struct limits *l, const struct span *part, size_t parts, struct name *n)
-{
-    *n = (struct name){SPAN("default"), part[0], JOB_STANDARD};
-    if (parts == 3 ? !read_three(l, part, n) : parts == 2 && !read_two(l, part[0], part[1], n))
-        return false;
-    if (parts == 3 || catalogue_find(l->cmd->catalogue, n->model))
-        return true;
-    buf_addf(&l->cmd->why,
-             "the catalogue has no model %.*s; PROJECT/MODEL/LANE names one all the same",
-             (int)n->model.len, n->model.ptr);
-    return false;
-}
-
-// Becomes `l->group`, an alias the model's name; else `why` has a sentence.
+// Becomes `l->group`; else `why` has a sentence.
 static bool name_group(struct limits *l, const char *word)
 {
-    struct span left = span_of(word), part[4];
-    struct name n;
-    size_t parts = 0;
-    bool ok = true;
-    while (parts < 4 && (parts == 0 || left.ptr[-1] == '/')) {
-        part[parts] = next_part(&left);
-        ok = job_name_ok(part[parts++]) && ok;
-    }
-    if (!ok || parts > 3) {
-        buf_addf(&l->cmd->why,
-                 "%.300s is no MODEL, MODEL/LANE, PROJECT/MODEL or PROJECT/MODEL/LANE", word);
-        return false;
-    }
-    if (!read_parts(l, part, parts, &n))
-        return false;
-    const struct model *m = catalogue_find(l->cmd->catalogue, n.model);
-    struct span name = m ? model_name(m) : n.model;
-    buf_clear(&l->group);
-    buf_addf(&l->group, "%.*s/%.*s/%s", (int)n.project.len, n.project.ptr, (int)name.len,
-             name.ptr, job_lane_name(n.lane));
-    return true;
+    return group_name_read(l->cmd->catalogue, word, &l->group, &l->cmd->why);
 }
 
 // What workers tell of the group; NULL: nothing, or it is not limited.
@@ -253,10 +175,7 @@ static enum err show_catalogue(struct limits *l, const struct limited *used)
     enum err e = OK;
     for (size_t i = 0; e == OK && (m = catalogue_at(l->cmd->catalogue, i)); i++)
         for (size_t k = 0; e == OK && k < JOB_LANES; k++) {
-            struct span name = model_name(m);
-            buf_clear(&l->group);
-            buf_addf(&l->group, "default/%.*s/%s", (int)name.len, name.ptr,
-                     job_lane_name((enum job_lane)k));
+            group_name_set(&l->group, SPAN("default"), model_name(m), (enum job_lane)k);
             if (!is_used(l, used))
                 e = show(l);
         }
@@ -302,7 +221,7 @@ static int change(struct limits *l, const char *text)
     e = wait(l, limit_set(session_redis(l->session), TIMEOUT, buf_span(&l->group),
                           buf_span(&spec), on_grant, l));
     buf_free(&spec);
-    return e == OK ? EXIT_DONE : cmd_fail(c, e);
+    return cmd_end(c, e);
 }
 
 static enum err show_named(struct limits *l)
@@ -326,7 +245,7 @@ static int show_some(struct limits *l)
     limited_free(used);
     if (e != OK && c->why.len)
         return cmd_say(EXIT_USAGE, "%s", buf_str(&c->why));
-    return e == OK ? EXIT_DONE : cmd_fail(c, e);
+    return cmd_end(c, e);
 }
 
 static int act(struct limits *l)

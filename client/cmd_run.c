@@ -1,32 +1,22 @@
 // cmd_run.c - genfarm run: a private farm, a batch, its end.
-//
-//   DIR/BATCH/             the results
-//   DIR/.genfarm/BATCH/    the private Redis and the logs, until the batch has ended
-#include <errno.h>
 #include <ev.h>
-#include <libgen.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/cmd.h"
+#include "client/cmd_follow.h"
+#include "client/cmd_run_place.h"
 #include "client/farm.h"
 #include "client/folder_lock.h"
 #include "client/leftovers.h"
-#include "client/output_files.h"
 #include "client/sheet_live.h"
-#include "common/file.h"
 #include "common/secret.h"
 
-#define MAX_PATH 4096
-#define DRAIN_S  70 // the worker's grace and some
+#define DRAIN_S 70 // the worker's grace and some
 
 struct run {
     struct cmd *cmd;
-    char dir[MAX_PATH], batch[JOB_MAX_NAME + 1], folder[MAX_PATH + 128], data[MAX_PATH + 160];
-    char queue[JOB_MAX_NAME + 8];
+    struct run_place at;
     struct inputs *inputs; // NULL: resumed
     struct farm *farm;
     struct session *session;
@@ -39,105 +29,31 @@ struct run {
     struct buf broken; // why the farm cannot go on; empty while it can
 };
 
-// --- Places ----------------------------------------------------------------------------------
-
-static void name_places(struct run *r)
-{
-    const struct cmd *c = r->cmd;
-    snprintf(r->folder, sizeof r->folder, "%s/%s", r->dir, r->batch);
-    snprintf(r->data, sizeof r->data, "%s/.genfarm/%s", r->dir, r->batch);
-    if (c->redis_given && c->queue_given)
-        snprintf(r->queue, sizeof r->queue, "%s", c->queue);
-    else
-        snprintf(r->queue, sizeof r->queue, "run-%s", r->batch);
-}
-
-static int find_folder(struct run *r)
-{
-    const struct cmd *c = r->cmd;
-    char copy[PATH_MAX];
-    struct stat st;
-    if (c->words.n > 0)
-        return cmd_say(EXIT_USAGE, "--resume goes on with what the batch has, and takes no %s",
-                       c->words.at[0]);
-    if (!realpath(c->resume, copy) || stat(copy, &st) != 0)
-        return cmd_say(EXIT_USAGE, "--resume %s: %s", c->resume, strerror(errno));
-    snprintf(r->batch, sizeof r->batch, "%.100s", basename(copy));
-    snprintf(r->dir, sizeof r->dir, "%s", dirname(copy));
-    if (!S_ISDIR(st.st_mode) || !job_name_ok(span_of(r->batch)))
-        return cmd_say(EXIT_USAGE, "--resume %s: is not the folder of a batch", c->resume);
-    name_places(r);
-    return 0;
-}
-
-static int make_output(struct run *r)
-{
-    const struct cmd *c = r->cmd;
-    char id[OUTPUT_BATCH_ID_SIZE];
-    output_batch_id(id);
-    snprintf(r->batch, sizeof r->batch, "%s", c->batch ? c->batch : id);
-    if (file_mkdirs(c->output) != OK || !realpath(c->output, r->dir))
-        return cmd_say(EXIT_CANNOT, "%s: %s", c->output, strerror(errno));
-    name_places(r);
-    return 0;
-}
-
 static int lock_folder(struct run *r)
 {
-    enum err e =
-        folder_lock_take(r->dir, r->batch, "run", FOLDER_LOCK_WAIT_MS, &r->lock, &r->cmd->why);
+    enum err e = folder_lock_take(r->at.dir, r->at.batch, "run", FOLDER_LOCK_WAIT_MS, &r->lock,
+                                  &r->cmd->why);
     return e == OK ? 0 : cmd_fail(r->cmd, e);
+}
+
+static int check_resumed(struct run *r)
+{
+    return run_place_check_resumed(r->cmd, &r->at, &r->over);
 }
 
 static int check_new(struct run *r)
 {
-    if (access(r->folder, F_OK) == 0)
-        return cmd_say(EXIT_USAGE, "%s is there already; --resume %s goes on with it",
-                       r->folder, r->folder);
-    return 0;
+    return run_place_check_new(&r->at);
 }
 
-// A folder whose batch has ended, and a queue that is of no use any more.
-static int say_over(struct run *r, const struct output_files *n)
+static int find_folder(struct run *r)
 {
-    r->over = true;
-    farm_remove(r->data);
-    if (n->missing == 0 && n->completed == n->total)
-        return cmd_say(EXIT_DONE, "%s is complete: %lld of %lld jobs, nothing is left to do",
-                       r->folder, (long long)n->completed, (long long)n->total);
-    cmd_say(0, "%s has ended: %lld of %lld jobs completed, nothing is left to go on with",
-            r->folder, (long long)n->completed, (long long)n->total);
-    if (n->completed < n->total)
-        cmd_say(0, "to try the failed ones again: genfarm run %s/failed.jsonl", r->folder);
-    if (n->missing > 0)
-        return cmd_say(EXIT_CANNOT,
-                       "%lld images are missing or broken in %s/images, the first one %s, and "
-                       "the queue that knew them is gone; what was asked is in manifest.jsonl",
-                       (long long)n->missing, r->folder, n->first);
-    return EXIT_JOBS;
+    return run_place_find(r->cmd, &r->at);
 }
 
-// Another's server may know where images are, or have had failed jobs opened again.
-static int check_resumed(struct run *r)
+static int make_output(struct run *r)
 {
-    const struct cmd *c = r->cmd;
-    struct output_files n;
-    bool queue = c->redis_given || access(r->data, F_OK) == 0;
-    if (output_files_look(r->folder, &n) != OK)
-        n = (struct output_files){0};
-    if (n.complete && (n.missing == 0 || !queue))
-        return say_over(r, &n);
-    if (n.over && !queue)
-        return say_over(r, &n);
-    if (n.missing > 0)
-        cmd_say(0, "%lld images are missing or broken in %s/images, the first one %s",
-                (long long)n.missing, r->folder, n.first);
-    if (!queue)
-        return cmd_say(EXIT_USAGE,
-                       "%s has no queue to go on with: it is not the folder of a run, or it "
-                       "was made with --redis (then give the same here)",
-                       r->folder);
-    return 0;
+    return run_place_make(r->cmd, &r->at);
 }
 
 // --- Options ---------------------------------------------------------------------------------
@@ -158,10 +74,10 @@ static int check_key(struct run *r)
 static struct farm_options farm_options_of(const struct run *r)
 {
     const struct cmd *c = r->cmd;
-    return (struct farm_options){.data = r->data,
+    return (struct farm_options){.data = r->at.data,
                                  .redis_url = c->redis_given ? c->redis : NULL,
-                                 .queue = r->queue[0] ? r->queue : "default",
-                                 .sink = r->dir,
+                                 .queue = r->at.queue[0] ? r->at.queue : "default",
+                                 .sink = r->at.dir,
                                  .lock = folder_lock_fd(r->lock),
                                  .workers = (unsigned)c->workers,
                                  .concurrency = c->concurrency,
@@ -188,7 +104,7 @@ static int check_options(struct run *r)
 static enum err look_back(struct run *r)
 {
     struct collect_batch b = {0};
-    enum err e = collect_status(r->session, span_of(r->batch), &b);
+    enum err e = collect_status(r->session, span_of(r->at.batch), &b);
     r->seen = (uint64_t)b.last_event;
     collect_batch_free(&b);
     return e == ERR_MISSING ? OK : e; // not submitted yet: told later, in words
@@ -200,7 +116,7 @@ static enum err start_farm(struct run *r)
     struct farm_options o = farm_options_of(r);
     enum err e = farm_start(&o, &r->farm, &c->why);
     if (e == OK)
-        e = cmd_connect(c, farm_url(r->farm), r->queue, &r->session);
+        e = cmd_connect(c, farm_url(r->farm), r->at.queue, &r->session);
     if (e == OK && c->resume)
         e = look_back(r);
     if (e == OK && c->resume && !c->redis_given) // all its workers were ours
@@ -219,7 +135,7 @@ static void look(void *ctx)
         cmd_say(0,
                 "%s: no room left, so that the private redis-server ended; free some room "
                 "there, and the run goes on",
-                r->dir);
+                r->at.dir);
     r->no_room = farm_no_room(r->farm);
 }
 
@@ -244,7 +160,7 @@ static void end_sheet(struct run *r)
     if (!r->sheet)
         return;
     if (sheet_live_end(r->sheet, &made, &why) == OK)
-        cmd_say(0, "contact sheet: %s/contact_sheet.png", r->folder);
+        cmd_say(0, "contact sheet: %s/contact_sheet.png", r->at.folder);
     else
         cmd_say(0, "no contact sheet: %s", buf_str(&why));
     r->sheet = NULL;
@@ -254,8 +170,8 @@ static void end_sheet(struct run *r)
 // The workers' notes of what they stored, of no use once the batch has ended.
 static void clean_up(struct run *r)
 {
-    char path[MAX_PATH + 160];
-    snprintf(path, sizeof path, "%s/.records", r->folder);
+    char path[sizeof r->at.folder + 16];
+    snprintf(path, sizeof path, "%s/.records", r->at.folder);
     farm_remove(path);
 }
 
@@ -276,9 +192,9 @@ static int finish(struct run *r, const struct collect_result *result, int status
     farm_forget(r->farm);
     r->farm = NULL;
     clean_up(r);
-    cmd_say(0, "images and manifest: %s", r->folder);
+    cmd_say(0, "images and manifest: %s", r->at.folder);
     if (result->failed + result->cancelled > 0)
-        cmd_say(0, "to try the failed ones again: genfarm run %s/failed.jsonl", r->folder);
+        run_place_say_failed(&r->at);
     return status;
 }
 
@@ -287,7 +203,7 @@ static void sum_up(struct run *r)
 {
     struct collect_batch b = {0};
     struct buf cost = {.max = 64};
-    if (collect_status(r->session, span_of(r->batch), &b) == OK) {
+    if (collect_status(r->session, span_of(r->at.batch), &b) == OK) {
         cmd_show_usd(&cost, b.cost_micro);
         cmd_say(0, "%lld completed, %lld failed, %lld cancelled, %lld left of %lld; %s",
                 (long long)b.completed, (long long)b.failed, (long long)b.cancelled,
@@ -301,8 +217,8 @@ static void sum_up(struct run *r)
 static void say_how_to_go_on(const struct run *r, bool budget)
 {
     const struct cmd *c = r->cmd;
-    struct buf line = {.max = 3 * MAX_PATH};
-    buf_addf(&line, "to go on: genfarm run --resume %s", r->folder);
+    struct buf line = {.max = 4 * RUN_PLACE_PATH};
+    buf_addf(&line, "to go on: genfarm run --resume %s", r->at.folder);
     if (c->redis_given)
         buf_addf(&line, " --redis %s", c->redis);
     if (c->redis_given && c->queue_given)
@@ -349,14 +265,14 @@ static enum err go_on(struct run *r)
 {
     struct collect_batch b = {0};
     struct session_value v = {0};
-    enum err e = collect_status(r->session, span_of(r->batch), &b);
+    enum err e = collect_status(r->session, span_of(r->at.batch), &b);
     int64_t budget = r->cmd->budget ? r->cmd->budget : b.budget_micro;
     collect_batch_free(&b);
     if (e == ERR_MISSING || (e == OK && budget == 0))
         return OK;
     return e != OK ? e
                    : session_value(r->session,
-                                   queue_budget(session_queue(r->session), span_of(r->batch),
+                                   queue_budget(session_queue(r->session), span_of(r->at.batch),
                                                 budget, session_on_value, &v),
                                    &v);
 }
@@ -364,9 +280,9 @@ static enum err go_on(struct run *r)
 static int follow(struct run *r)
 {
     struct collect_result result = {0};
-    struct cmd_follow f = {.batch = span_of(r->batch),
-                           .folder = r->folder,
-                           .resume = access(r->folder, F_OK) == 0,
+    struct cmd_follow f = {.batch = span_of(r->at.batch),
+                           .folder = r->at.folder,
+                           .resume = access(r->at.folder, F_OK) == 0,
                            .stop_blocked = true,
                            .blocked_after = r->seen,
                            .opened = begin_sheet,
@@ -383,11 +299,11 @@ static int with_farm(struct run *r)
     int status = 0;
     cmd_catch_signals(r->session);
     if (r->inputs)
-        status = cmd_submit_inputs(r->cmd, r->session, r->inputs, span_of(r->batch));
+        status = cmd_submit_inputs(r->cmd, r->session, r->inputs, span_of(r->at.batch));
     else if (r->cmd->resume && go_on(r) != OK)
         status = cmd_say(EXIT_CANNOT, "the batch's budget could not be set");
     if (status == 0)
-        cmd_say(0, "batch %s: %s", r->batch, r->folder);
+        cmd_say(0, "batch %s: %s", r->at.batch, r->at.folder);
     return status == 0 ? follow(r) : status;
 }
 

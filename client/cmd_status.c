@@ -1,13 +1,12 @@
-// cmd_status.c - genfarm status, list and workers.
-#include <ev.h>
-#include <stdlib.h>
+// cmd_status.c - genfarm status and list.
+#include <string.h>
 
 #include "client/cmd.h"
+#include "client/collect_batch.h"
 #include "client/limited.h"
 #include "client/waits.h"
 #include "common/clock.h"
 #include "common/json.h"
-#include "common/text.h"
 
 static const char *state_name(const struct collect_batch *b)
 {
@@ -131,105 +130,44 @@ static void on_names(void *ctx, enum err e, const struct span *names, size_t n)
     }
 }
 
+// *strange: what is kept of it is malformed.
+static void print_listed(struct cmd *c, struct session *s, struct span name, bool *strange)
+{
+    struct collect_batch b = {0};
+    enum err e = collect_status(s, name, &b);
+    if (e == OK)
+        print_batch(c, name, &b);
+    *strange = e == ERR_FORMAT || e == ERR_RANGE;
+    collect_batch_free(&b);
+}
+
+static void print_names(struct cmd *c, struct session *s, struct span names)
+{
+    unsigned n_strange = 0;
+    while (names.len > 0) {
+        bool strange;
+        const char *end = memchr(names.ptr, '\n', names.len);
+        size_t n = (size_t)(end - names.ptr);
+        print_listed(c, s, (struct span){names.ptr, n}, &strange);
+        n_strange += strange;
+        names = (struct span){end + 1, names.len - n - 1};
+    }
+    if (n_strange > 0)
+        cmd_say(0, "what the server keeps of %u batches is malformed; see genfarm fsck",
+                n_strange);
+}
+
 static enum err print_batches(struct cmd *c, struct session *s, unsigned most)
 {
     struct names names = {.text = {.max = 1u << 20}};
-    unsigned strange = 0;
     enum err e = queue_list(session_queue(s), most, on_names, &names);
-    while (e == OK && !names.done)
-        ev_run(session_loop(s), EVRUN_ONCE);
-    e = e == OK ? names.err : e;
-    for (struct span left = buf_span(&names.text); e == OK && left.len > 0;) {
-        size_t n = 0;
-        while (left.ptr[n] != '\n')
-            n++;
-        struct collect_batch b = {0};
-        enum err is = collect_status(s, (struct span){left.ptr, n}, &b);
-        if (is == OK)
-            print_batch(c, (struct span){left.ptr, n}, &b);
-        strange += is == ERR_FORMAT || is == ERR_RANGE;
-        collect_batch_free(&b);
-        left.ptr += n + 1;
-        left.len -= n + 1;
-    }
-    if (strange > 0)
-        cmd_say(0, "what the server keeps of %u batches is malformed; see genfarm fsck",
-                strange);
+    e = session_finish(s, e, &names.done, &names.err);
+    if (e == OK)
+        print_names(c, s, buf_span(&names.text));
     if (e == OK && names.n == 0 && !c->json)
         cmd_say(0, "no batches in queue %s", c->queue);
     buf_free(&names.text);
     return e;
-}
-
-struct workers_call {
-    bool done, json, quiet;
-    enum err err;
-    size_t n;
-    long flight;
-};
-
-// What came from outside, so that it cannot steer a terminal, in a column.
-static void print_text(struct span s, int width)
-{
-    struct buf shown = {.max = 1024};
-    text_show(&shown, s, 64);
-    printf("%*s", width, buf_str(&shown));
-    buf_free(&shown);
-}
-
-static void print_worker(const struct queue_worker *w)
-{
-    int64_t now = clock_wall_ms(),
-            since = w->since_ms > 0 && w->since_ms < now ? w->since_ms : now;
-    print_text(w->host, -24);
-    fputs(" pid ", stdout);
-    print_text(w->pid, -8);
-    print_text(w->flight, 5);
-    fputs(" of ", stdout);
-    print_text(w->concurrency, -4);
-    fputs(" calls  ", stdout);
-    print_text(w->sink, -20);
-    printf(" since %lld s\n", (long long)(now - since) / 1000);
-}
-
-static int64_t number(struct span s)
-{
-    uint64_t v = 0;
-    return text_uint(s, 0, INT64_MAX, &v) == OK ? (int64_t)v : 0;
-}
-
-static void print_worker_json(const struct queue_worker *w)
-{
-    struct json_object *o = json_object_new_object();
-    json_put_str(o, "worker", w->inc);
-    json_put_str(o, "host", w->host);
-    json_put_int(o, "pid", number(w->pid));
-    json_put_int(o, "in_flight", number(w->flight));
-    json_put_int(o, "concurrency", number(w->concurrency));
-    json_put_str(o, "sink", w->sink);
-    json_put_str(o, "version", w->version);
-    cmd_print(o);
-}
-
-static void on_workers(void *ctx, enum err e, const struct queue_worker *w, size_t n)
-{
-    struct workers_call *c = ctx;
-    c->done = true;
-    c->err = e;
-    c->n = e == OK ? n : 0;
-    for (size_t i = 0; e == OK && i < n && !c->quiet; i++)
-        if (c->json)
-            print_worker_json(&w[i]);
-        else
-            print_worker(&w[i]);
-}
-
-static enum err ask_workers(struct session *s, struct workers_call *call)
-{
-    enum err e = queue_workers(session_queue(s), on_workers, call);
-    while (e == OK && !call->done)
-        ev_run(session_loop(s), EVRUN_ONCE);
-    return e == OK ? call->err : e;
 }
 
 // --- Commands -------------------------------------------------------------------------------
@@ -261,72 +199,55 @@ static enum err look_paused(struct cmd *c, struct session *s)
     return e;
 }
 
-static enum err status(struct cmd *c, struct session *s)
+static enum err print_one(struct cmd *c, struct session *s, struct span name)
 {
     struct collect_batch b = {0};
-    struct workers_call workers = {.quiet = true};
+    enum err e = job_name_ok(name) ? collect_status(s, name, &b) : ERR_MISSING;
+    if (e == OK)
+        print_batch(c, name, &b);
+    collect_explain(e, name, &c->why);
+    collect_batch_free(&b);
+    return e;
+}
+
+static void say_farm(const struct cmd *c, size_t workers)
+{
+    if (c->json)
+        return;
+    cmd_say(0, workers ? "%zu workers" : "%zu workers: nothing will move until one is started",
+            workers);
+    say_limits(c->limited);
+}
+
+static int status(struct cmd *c, struct session *s)
+{
+    size_t workers = 0;
     enum err e = look_paused(c, s);
     if (e == OK)
-        e = ask_workers(s, &workers);
+        e = cmd_count_workers(s, &workers);
     if (e == OK)
         e = (c->limited = limited_new(s, NULL, NULL)) ? limited_wait(c->limited) : ERR_NOMEM;
-    if (c->words.n == 0 && e == OK) {
-        e = print_batches(c, s, 20);
-    } else if (e == OK) {
-        struct span name = span_of(c->words.at[0]);
-        e = job_name_ok(name) ? collect_status(s, name, &b) : ERR_MISSING;
-        if (e == OK)
-            print_batch(c, name, &b);
-        collect_explain(e, name, &c->why);
-        collect_batch_free(&b);
-    }
-    if (e == OK && !c->json)
-        cmd_say(0,
-                workers.n ? "%zu workers"
-                          : "%zu workers: nothing will move until one is started",
-                workers.n);
-    if (e == OK && !c->json)
-        say_limits(c->limited);
+    if (e == OK)
+        e = c->words.n == 0 ? print_batches(c, s, 20)
+                            : print_one(c, s, span_of(c->words.at[0]));
+    if (e == OK)
+        say_farm(c, workers);
     limited_free(c->limited);
-    return e;
+    return cmd_end(c, e);
 }
 
-static enum err list(struct cmd *c, struct session *s)
+static int list(struct cmd *c, struct session *s)
 {
     enum err e = look_paused(c, s);
-    return e == OK ? print_batches(c, s, 1000) : e;
-}
-
-static enum err workers(struct cmd *c, struct session *s)
-{
-    struct workers_call call = {.json = c->json};
-    enum err e = ask_workers(s, &call);
-    if (e == OK && call.n == 0 && !c->json)
-        cmd_say(0, "no workers on queue %s", c->queue);
-    return e;
-}
-
-static int connected(struct cmd *c, enum err (*act)(struct cmd *c, struct session *s))
-{
-    struct session *s = NULL;
-    enum err e = cmd_connect(c, c->redis, c->queue, &s);
-    if (e == OK)
-        e = act(c, s);
-    session_close(s);
-    return e == OK ? EXIT_DONE : cmd_fail(c, e);
+    return cmd_end(c, e == OK ? print_batches(c, s, 1000) : e);
 }
 
 int cmd_status(struct cmd *c)
 {
-    return connected(c, status);
+    return cmd_connected(c, status);
 }
 
 int cmd_list(struct cmd *c)
 {
-    return connected(c, list);
-}
-
-int cmd_workers(struct cmd *c)
-{
-    return connected(c, workers);
+    return cmd_connected(c, list);
 }

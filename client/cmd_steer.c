@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "client/cmd.h"
+#include "client/collect_batch.h"
 #include "client/endings.h"
 #include "client/reopen.h"
 #include "client/waits.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/catalogue.h"
+#include "client/batch_id.h"
 #include "client/collect_batch.h"
 #include "client/genfarm_private.h"
 #include "client/output.h"
@@ -239,7 +240,7 @@ enum genfarm_status genfarm_submit_with(struct genfarm *g, char batch[GENFARM_BA
     if (e == OK)
         e = check_jobs(&s);
     if (e == OK && !batch[0])
-        output_batch_id(batch);
+        batch_id_fresh(batch);
     if (e == OK && !job_name_ok(span_of(batch)))
         e = ERR_RANGE;
     if (e == OK)

@@ -73,6 +73,11 @@ int cmd_fail(const struct cmd *c, enum err e)
                    c->why.len ? buf_str(&c->why) : err_text(e));
 }
 
+int cmd_end(const struct cmd *c, enum err e)
+{
+    return e == OK ? EXIT_DONE : cmd_fail(c, e);
+}
+
 void cmd_print(struct json_object *o)
 {
     struct buf line = {.max = 16u << 20};
@@ -82,6 +87,12 @@ void cmd_print(struct json_object *o)
     if (line.len && !line.err)
         puts(buf_str(&line));
     buf_free(&line);
+}
+
+void cmd_show_usd(struct buf *out, int64_t micro)
+{
+    buf_addf(out, "$%lld.%04lld", (long long)(micro / 1000000),
+             (long long)(micro / 100 % 10000));
 }
 
 void cmd_free(struct cmd *c)
@@ -101,6 +112,17 @@ enum err cmd_connect(struct cmd *c, const char *url, const char *queue, struct s
                                                                              : PATIENCE_S,
                                 .told = cmd_waiting};
     return session_open(&o, out, &c->why);
+}
+
+int cmd_connected(struct cmd *c, int (*act)(struct cmd *c, struct session *s))
+{
+    struct session *s = NULL;
+    enum err e = cmd_connect(c, c->redis, c->queue, &s);
+    if (e != OK)
+        return cmd_fail(c, e);
+    int status = act(c, s);
+    session_close(s);
+    return status;
 }
 
 void cmd_waiting(void *ctx, enum err e, const char *words)

@@ -8,19 +8,8 @@
 #include "client/output_check.h"
 #include "client/output_files.h"
 #include "common/clock.h"
-#include "common/digest.h"
 #include "common/file.h"
 #include "common/json.h"
-
-void output_batch_id(char out[static OUTPUT_BATCH_ID_SIZE])
-{
-    unsigned char random[2];
-    char time[CLOCK_COMPACT_SIZE], hex[5];
-    random_bytes(random, sizeof random);
-    clock_compact(clock_wall_ms(), time);
-    digest_hex(random, sizeof random, hex);
-    snprintf(out, OUTPUT_BATCH_ID_SIZE, "%.15s-%.4s", time, hex);
-}
 
 char *output_path(const struct output *o, const char *name)
 {

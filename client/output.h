@@ -15,10 +15,6 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define OUTPUT_BATCH_ID_SIZE 21 // "20260125-143022-9f3c" and NUL
-// A new batch's name: the UTC time and four random hex digits.
-void output_batch_id(char out[static OUTPUT_BATCH_ID_SIZE]);
-
 struct json_object;
 struct output;
 

@@ -1,16 +1,15 @@
-// progress.c - counts, a window of the last seconds for the rate, and the line.
+// progress.c - counts, figures made of them, and the line.
 #include "client/progress.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "client/limited.h"
+#include "client/rate.h"
 #include "common/clock.h"
 #include "common/json.h"
 
-#define WINDOW_S    30 // over which the rate is taken
 #define REDRAW_MS   100
 #define MAX_COLS    200
 #define MAX_BAR     40
@@ -20,14 +19,11 @@
 struct progress {
     FILE *f; // NULL: nothing is drawn
     int64_t total, completed, failed, cancelled, cost_micro;
-    int64_t start_ms;          // of the first event or drawing; -1 before
-    int64_t second;            // the newest one in the ring, by the clock
-    uint32_t images[WINDOW_S]; // by second, a ring
-    uint32_t jobs[WINDOW_S];   // that ended, the same
-    int64_t drawn_ms;          // when the line was drawn last
-    bool shown;                // it stands on the terminal
-    enum code blocked;         // why nothing can be sent; CODE_OK: it can
-    struct buf limited;        // what limits the farm, in words
+    struct rate images, jobs; // jobs: that ended
+    int64_t drawn_ms;         // when the line was drawn last
+    bool shown;               // it stands on the terminal
+    enum code blocked;        // why nothing can be sent; CODE_OK: it can
+    struct buf limited;       // what limits the farm, in words
     struct json_object *limited_json;
     struct remotes_sum remote; // of its jobs
 };
@@ -40,7 +36,7 @@ struct progress *progress_new(FILE *terminal, uint32_t total)
     p->f = terminal && isatty(fileno(terminal)) ? terminal : NULL;
     p->total = total;
     p->limited.max = MAX_LIMITED;
-    p->start_ms = -1;
+    p->images.start_ms = p->jobs.start_ms = -1;
     p->drawn_ms = INT64_MIN / 2;
     return p;
 }
@@ -102,24 +98,10 @@ bool progress_remote(struct progress *p, const struct remotes_sum *s)
 
 // --- Counting --------------------------------------------------------------------------------
 
-// Moves the ring on to the present second, emptying those it passes.
-static void advance(struct progress *p, int64_t mono_ms)
+static void look(struct progress *p, int64_t mono_ms)
 {
-    int64_t now = mono_ms / 1000;
-    if (p->start_ms < 0) {
-        p->start_ms = mono_ms;
-        p->second = now;
-    }
-    for (int n = 0; n < WINDOW_S && p->second < now; n++) {
-        p->second++;
-        p->images[p->second % WINDOW_S] = 0;
-        p->jobs[p->second % WINDOW_S] = 0;
-    }
-    if (p->second < now) { // away for longer than the window: all of it is empty by now
-        p->second = now;
-        memset(p->images, 0, sizeof p->images);
-        memset(p->jobs, 0, sizeof p->jobs);
-    }
+    rate_look(&p->images, mono_ms);
+    rate_look(&p->jobs, mono_ms);
 }
 
 static void count_ended(struct progress *p, const struct event *e)
@@ -128,8 +110,8 @@ static void count_ended(struct progress *p, const struct event *e)
     p->failed += e->type == EVENT_FAILED;
     p->cancelled += e->type == EVENT_CANCELLED;
     p->cost_micro += e->cost_micro;
-    p->images[p->second % WINDOW_S] += e->n_images;
-    p->jobs[p->second % WINDOW_S]++;
+    rate_add(&p->images, e->n_images);
+    rate_add(&p->jobs, 1);
 }
 
 // The event does not say what the reopened jobs were; failed ones are retried first.
@@ -152,7 +134,7 @@ static void take_figures(struct progress *p, const struct event *e)
 
 void progress_event(struct progress *p, const struct event *e, int64_t mono_ms)
 {
-    advance(p, mono_ms);
+    look(p, mono_ms);
     switch (e->type) {
     case EVENT_SUBMITTED: p->total = e->total > 0 ? e->total : p->total; break;
     case EVENT_COMPLETED:
@@ -168,23 +150,9 @@ void progress_event(struct progress *p, const struct event *e, int64_t mono_ms)
 
 // --- Figures ---------------------------------------------------------------------------------
 
-// Of one ring, by second; what is older than the window at `mono_ms` does not count.
-static double rate_of(const struct progress *p, const uint32_t *ring, int64_t mono_ms)
-{
-    int64_t now = mono_ms / 1000, from = now - WINDOW_S + 1;
-    if (p->start_ms < 0)
-        return 0;
-    uint64_t n = 0;
-    for (int64_t s = p->second; s > p->second - WINDOW_S && s >= from && s >= 0; s--)
-        n += ring[s % WINDOW_S];
-    int64_t since = from * 1000 > p->start_ms ? from * 1000 : p->start_ms;
-    int64_t ms = mono_ms - since;
-    return ms > 0 ? (double)n * 1000 / (double)ms : 0;
-}
-
 double progress_rate(const struct progress *p, int64_t mono_ms)
 {
-    return rate_of(p, p->images, mono_ms);
+    return rate_of(&p->images, mono_ms);
 }
 
 static int64_t ended(const struct progress *p)
@@ -195,7 +163,7 @@ static int64_t ended(const struct progress *p)
 // Seconds until all have ended at the present rate; negative: not known.
 static double eta(const struct progress *p, int64_t mono_ms)
 {
-    double rate = rate_of(p, p->jobs, mono_ms);
+    double rate = rate_of(&p->jobs, mono_ms);
     if (p->total > 0 && ended(p) >= p->total)
         return 0;
     return p->total > 0 && rate > 0 ? (double)(p->total - ended(p)) / rate : -1;
@@ -304,7 +272,7 @@ static unsigned columns(FILE *f)
 static void draw(struct progress *p, int64_t mono_ms)
 {
     struct buf line = {.max = 1024};
-    advance(p, mono_ms);
+    look(p, mono_ms);
     progress_line(p, mono_ms, columns(p->f), &line);
     fprintf(p->f, "\r%s\033[K", buf_str(&line));
     fflush(p->f);

@@ -40,9 +40,9 @@ void progress_end(struct progress *p, int64_t mono_ms); // the last state, and a
 
 // The line itself, `width` columns at most.
 void progress_line(const struct progress *p, int64_t mono_ms, unsigned width, struct buf *out);
-// The `progress` event of interface.md. `event_id`: of the last event it includes. The caller
+// The `progress` event of --json. `event_id`: of the last event it includes. The caller
 // owns it; NULL: out of memory.
 struct json_object *progress_json(const struct progress *p, int64_t mono_ms, struct span batch,
                                   struct span event_id);
-double progress_rate(const struct progress *p, int64_t mono_ms); // images/s over 30 s; 0: none
+double progress_rate(const struct progress *p, int64_t mono_ms); // images/s of late; 0: none
 #endif

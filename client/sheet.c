@@ -2,12 +2,10 @@
 #include "client/sheet.h"
 
 #include <errno.h>
-#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/sheet_draw.h"
-#include "client/sheet_list.h"
 #include "common/file.h"
 #include "common/image.h"
 #include "common/pool.h"
@@ -327,43 +325,4 @@ void sheet_free(struct sheet *s)
     free(s->shows);
     free(s->path);
     free(s);
-}
-
-// --- Of a folder -----------------------------------------------------------------------------
-
-static void set_all(struct sheet *s, struct sheet_list *list)
-{
-    for (uint32_t i = 0; i < s->layout.cells; i++) {
-        struct sheet_item item;
-        if (!sheet_list_get(list, i, &item))
-            item = (struct sheet_item){.status = SPAN("unreadable")};
-        sheet_set(s, i, &item);
-    }
-}
-
-static enum err make(struct ev_loop *loop, const struct sheet_options *o,
-                     struct sheet_list *list, struct sheet_result *r, struct buf *why)
-{
-    struct sheet *s;
-    enum err e = sheet_begin(loop, o, sheet_list_count(list), &s, why);
-    if (e != OK)
-        return e;
-    set_all(s, list);
-    while (!s->finished)
-        ev_run(loop, EVRUN_ONCE);
-    return sheet_end(s, r, why);
-}
-
-enum err sheet_make(const struct sheet_options *o, struct sheet_result *r, struct buf *why)
-{
-    struct sheet_list *list;
-    struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
-    enum err e = loop ? sheet_list_open(o->folder, &list, why) : ERR_NOMEM;
-    if (e == OK) {
-        e = make(loop, o, list, r, why);
-        sheet_list_free(list);
-    }
-    if (loop)
-        ev_loop_destroy(loop);
-    return e;
 }
