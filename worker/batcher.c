@@ -11,21 +11,22 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "common/timer.h"
 #include "worker/keyring.h"
 #include "worker/lease.h"
+#include "worker/lot.h"
 #include "worker/operation.h"
 #include "worker/provider.h"
 #include "worker/route.h"
 #include "worker/task_batch.h"
 #include "worker/tasks.h"
 
-#define LINGER_S  1.0        // that more is waited for before a batch that is not full goes
-#define TICK_S    0.25       //
-#define TAKE_S    1.0        // between looks for operations that nobody has
-#define AGAIN_S   2.0        // until it is tried again where there are too many
-#define KEEP_S    180000.0   // that the end of one is hoped for: 50 hours
-#define MAX_INPUT (8u << 20) // bytes of the inputs of one: what the queue gives in one answer
-#define MAX_OPS   128        // of one worker
+#define LINGER_S 1.0      // that more is waited for before a batch that is not full goes
+#define TICK_S   0.25     //
+#define TAKE_S   1.0      // between looks for operations that nobody has
+#define AGAIN_S  2.0      // until it is tried again where there are too many
+#define KEEP_S   180000.0 // that the end of one is hoped for: 50 hours
+#define MAX_OPS  128      // of one worker
 
 struct holding {
     struct op *op;
@@ -42,15 +43,9 @@ struct batcher {
     int64_t took_us;     // when it was last looked for operations
     int64_t full_us;     // there were too many operations before
     bool taking, draining;
-    struct { // an operation that is being begun; n 0: none is
-        char id[OPERATION_ID + 1], batch[JOB_MAX_NAME + 1], model[JOB_MAX_NAME + 1];
-        char project[JOB_MAX_NAME + 1];
-        size_t n;
-        struct queue_field fields[QUEUE_MAX_JOBS];
-        int64_t worst[QUEUE_MAX_JOBS];
-        int64_t asked_us;
-        bool asking;
-    } begin;
+    struct lot lot; // an operation that is being begun; n 0: none is
+    int64_t begin_asked_us;
+    bool begin_asking;
     int64_t take_asked_us;
 };
 
@@ -99,9 +94,7 @@ static void sweep(struct batcher *b)
 
 static void soon(struct batcher *b, double seconds)
 {
-    ev_timer_stop(b->options.host->loop, &b->tick);
-    ev_timer_set(&b->tick, seconds, 0.);
-    ev_timer_start(b->options.host->loop, &b->tick);
+    timer_restart(b->options.host->loop, &b->tick, seconds);
 }
 
 static void on_op_ended(void *ctx)
@@ -111,7 +104,7 @@ static void on_op_ended(void *ctx)
 
 bool batcher_empty(const struct batcher *b)
 {
-    return b->n_ops == 0 && !b->taking && !b->begin.asking;
+    return b->n_ops == 0 && !b->taking && !b->begin_asking;
 }
 
 // --- Taking over ----------------------------------------------------------------------------
@@ -147,142 +140,71 @@ static void take(struct batcher *b)
 
 // --- Beginning one --------------------------------------------------------------------------
 
-static void send_begin(struct batcher *b);
-static void name_all(struct batcher *b, bool named);
-
-// What became of each job: gathered ones are looked up, for they may have gone meanwhile.
-static void moved(struct batcher *b, struct span marks)
+static void hold_begun(struct batcher *b, struct span inc)
 {
-    for (size_t i = 0; i < marks.len && i < b->begin.n; i++) {
-        struct task *t = tasks_find(b->options.tasks, b->begin.fields[i]);
-        if (t)
-            task_moved(t, marks.ptr[i]);
-    }
+    int64_t now_ms = task_host_now_ms(b->options.host);
+    struct operation o = {.op = span_of(b->lot.id),
+                          .inc = inc,
+                          .state = SPAN("new"),
+                          .batch = span_of(b->lot.batch),
+                          .model = span_of(b->lot.model),
+                          .project = span_of(b->lot.project),
+                          .created_ms = now_ms,
+                          .until_ms = now_ms + ms(KEEP_S)};
+    hold(b, &o, b->begin_asked_us);
 }
 
 static void on_begun(void *ctx, enum err e, struct span marks, struct span inc)
 {
     struct batcher *b = ctx;
-    b->begin.asking = false;
+    b->begin_asking = false;
     if (e == OK) {
-        struct operation o = {.op = span_of(b->begin.id),
-                              .inc = inc,
-                              .state = SPAN("new"),
-                              .batch = span_of(b->begin.batch),
-                              .model = span_of(b->begin.model),
-                              .project = span_of(b->begin.project),
-                              .created_ms = clock_wall_ms() + b->options.host->server_offset_ms,
-                              .until_ms = clock_wall_ms() + b->options.host->server_offset_ms +
-                                          ms(KEEP_S)};
-        moved(b, marks);
+        lot_moved(&b->lot, b->options.tasks, marks);
         if (inc.len)
-            hold(b, &o, b->begin.asked_us);
+            hold_begun(b, inc);
         b->options.turn(b->options.ctx);
     } else if (e == ERR_LIMIT) {
-        name_all(b, false);
+        lot_name(&b->lot, b->options.tasks, false);
         b->full_us = clock_boot_us() + (int64_t)(AGAIN_S * 1e6);
-    }
-    if (e == ERR_LOST)
+    } else if (e == ERR_LOST) {
         lease_was_lost(b->options.lease);
+    }
     if (e == OK || e == ERR_LIMIT || e == ERR_LOST)
-        b->begin.n = 0;
+        b->lot.n = 0;
     soon(b, e == OK ? 0. : TICK_S);
     if (b->draining)
         batcher_drain(b);
-}
-
-static void name_all(struct batcher *b, bool named)
-{
-    for (size_t i = 0; i < b->begin.n; i++) {
-        struct task *t = tasks_find(b->options.tasks, b->begin.fields[i]);
-        if (t)
-            task_named(t, named);
-    }
 }
 
 // May be sent again as it was, until it is answered.
 static void send_begin(struct batcher *b)
 {
     struct operation_new o = {.inc = lease_incarnation(b->options.lease),
-                              .op = span_of(b->begin.id),
-                              .batch = span_of(b->begin.batch),
-                              .model = span_of(b->begin.model),
-                              .project = span_of(b->begin.project),
+                              .op = span_of(b->lot.id),
+                              .batch = span_of(b->lot.batch),
+                              .model = span_of(b->lot.model),
+                              .project = span_of(b->lot.project),
                               .lease_ms = ms(b->options.seconds),
                               .keep_ms = ms(KEEP_S),
                               .most = b->options.most,
-                              .n = b->begin.n,
-                              .fields = b->begin.fields,
-                              .worst = b->begin.worst};
-    name_all(b, true);
-    b->begin.asked_us = clock_boot_us();
-    b->begin.asking = operation_begin(b->options.host->queue, &o, on_begun, b) == OK;
-}
-
-static void copy(char to[static JOB_MAX_NAME + 1], struct span from)
-{
-    size_t n = from.len < JOB_MAX_NAME ? from.len : JOB_MAX_NAME;
-    memcpy(to, from.ptr, n);
-    to[n] = '\0';
-}
-
-struct lot { // of one batch and model
-    size_t n;
-    uint64_t in, out;
-    bool full;
-};
-
-static bool fits(const struct batcher *b, const struct lot *lot, const struct task_lot *one)
-{
-    return lot->n < QUEUE_MAX_JOBS && lot->in + one->bytes_in <= MAX_INPUT &&
-           (lot->n == 0 || lot->out + one->bytes_out <= b->options.max_bytes);
-}
-
-// Gathers, into `begin`, the first batch, model and project there is a job of; says whether it
-// is full.
-static struct lot gather(struct batcher *b)
-{
-    struct lot lot = {0};
-    const struct task *t = NULL;
-    while (!lot.full && (t = tasks_next(b->options.tasks, t))) {
-        if (!task_is_gathered(t) || task_is_lost(t))
-            continue;
-        struct task_lot one = task_lot(t);
-        if (!one.affordable)
-            continue;
-        if (lot.n == 0) {
-            copy(b->begin.batch, one.batch);
-            copy(b->begin.model, one.model);
-            copy(b->begin.project, one.project);
-        } else if (!span_is(one.batch, b->begin.batch) || !span_is(one.model, b->begin.model) ||
-                   !span_is(one.project, b->begin.project)) {
-            continue;
-        }
-        if (!fits(b, &lot, &one)) {
-            lot.full = true;
-            break;
-        }
-        b->begin.fields[lot.n] = one.field;
-        b->begin.worst[lot.n++] = one.worst;
-        lot.in += one.bytes_in;
-        lot.out += one.bytes_out;
-    }
-    return lot;
+                              .n = b->lot.n,
+                              .fields = b->lot.fields,
+                              .worst = b->lot.worst};
+    lot_name(&b->lot, b->options.tasks, true);
+    b->begin_asked_us = clock_boot_us();
+    b->begin_asking = operation_begin(b->options.host->queue, &o, on_begun, b) == OK;
 }
 
 static void begin(struct batcher *b)
 {
-    uint8_t id[OPERATION_ID / 2];
+    struct lot *l = &b->lot;
     int64_t now = clock_boot_us();
-    if (b->begin.n > 0 || now < b->full_us || b->n_ops >= MAX_OPS ||
+    if (l->n > 0 || now < b->full_us || b->n_ops >= MAX_OPS ||
         tasks_gathering(b->options.tasks) == 0)
         return;
-    struct lot lot = gather(b);
-    if (lot.n == 0 || (!lot.full && now - b->gathered_us < (int64_t)(LINGER_S * 1e6)))
-        return;
-    random_bytes(id, sizeof id);
-    digest_hex(id, sizeof id, b->begin.id);
-    b->begin.n = lot.n;
+    lot_gather(l, b->options.tasks, b->options.max_bytes);
+    if (!l->full && now - b->gathered_us < (int64_t)(LINGER_S * 1e6))
+        l->n = 0;
 }
 
 // --- What is gathered -----------------------------------------------------------------------
@@ -315,7 +237,7 @@ static void look_at_gathered(struct batcher *b)
     struct task *t = tasks_next(b->options.tasks, NULL), *next;
     for (; t; t = next) {
         next = tasks_next(b->options.tasks, t);
-        if (task_is_gathered(t) && b->begin.n == 0)
+        if (task_is_gathered(t) && b->lot.n == 0)
             task_gather(t);
     }
 }
@@ -327,14 +249,14 @@ static void on_tick(struct ev_loop *loop, ev_timer *w, int revents)
     soon(b, TICK_S);
     sweep(b);
     if (!may_act(b)) {
-        if (!b->begin.asking)
-            b->begin.n = 0; // what it named is no longer ours
+        if (!b->begin_asking)
+            b->lot.n = 0; // what it named is no longer ours
         return;
     }
     if (tasks_gathering(b->options.tasks) > 0)
         look_at_gathered(b);
     begin(b);
-    if (b->begin.n > 0 && !b->begin.asking)
+    if (b->lot.n > 0 && !b->begin_asking)
         send_begin(b);
     take(b);
     b->options.turn(b->options.ctx);

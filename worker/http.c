@@ -1,8 +1,6 @@
 // http.c - see http.h.
 #include "worker/http.h"
 
-#include <curl/curl.h>
-#include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 
 #include "common/clock.h"
 #include "common/text.h"
+#include "worker/curl_loop.h"
 
 #define SENT      16384      // bytes, of curl's buffer for what a call sends
 #define RECEIVED  (16 << 20) // of its buffers for what comes, all calls together
@@ -17,10 +16,8 @@
 #define RESOLVE_S 60L
 
 struct http {
-    struct ev_loop *loop;
     struct http_options options;
-    CURLM *multi;
-    ev_timer timer;
+    struct curl_loop curl;
 };
 
 struct http_call {
@@ -38,11 +35,6 @@ struct http_call {
     enum err data_err;
     int64_t began_us;
     char why[CURL_ERROR_SIZE];
-};
-
-struct watch { // one socket of curl's
-    struct http *http;
-    ev_io io;
 };
 
 // --- Ends ------------------------------------------------------------------------------------
@@ -77,8 +69,9 @@ static void call_free(struct http_call *c)
     free(c);
 }
 
-static void finish(struct http_call *c, CURLcode code)
+static void finish(void *of, CURLcode code)
 {
+    struct http_call *c = of;
     struct http_end end = {.err = end_err(c, code),
                            .sent = c->sent,
                            .latency_ms = (clock_boot_us() - c->began_us) / 1000,
@@ -91,81 +84,9 @@ static void finish(struct http_call *c, CURLcode code)
     end.retry_after = (double)retry_after;
     end.bytes_sent = up;
     end.bytes_received = down;
-    curl_multi_remove_handle(c->http->multi, c->easy);
+    curl_multi_remove_handle(c->http->curl.multi, c->easy);
     c->hooks.done(c->ctx, &end);
     call_free(c);
-}
-
-static void reap(struct http *h)
-{
-    CURLMsg *m;
-    int left;
-    while ((m = curl_multi_info_read(h->multi, &left)))
-        if (m->msg == CURLMSG_DONE) {
-            struct http_call *c;
-            CURLcode code = m->data.result; // m goes with the handle
-            curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c);
-            finish(c, code);
-        }
-}
-
-// --- Events ---------------------------------------------------------------------------------
-
-static void on_io(struct ev_loop *loop, ev_io *w, int revents)
-{
-    (void)loop;
-    struct http *h = ((struct watch *)w->data)->http;
-    int running, what = (revents & EV_READ ? CURL_CSELECT_IN : 0) |
-                        (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
-    curl_multi_socket_action(h->multi, w->fd, what, &running); // may free the watch
-    reap(h);
-}
-
-static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
-{
-    (void)loop, (void)revents;
-    struct http *h = w->data;
-    int running;
-    curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    reap(h);
-}
-
-static int set_timer(CURLM *multi, long ms, void *ctx)
-{
-    (void)multi;
-    struct http *h = ctx;
-    ev_timer_stop(h->loop, &h->timer);
-    if (ms >= 0) {
-        ev_timer_set(&h->timer, (double)ms / 1000., 0.);
-        ev_timer_start(h->loop, &h->timer);
-    }
-    return 0;
-}
-
-static int set_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *of_socket)
-{
-    (void)easy;
-    struct http *h = ctx;
-    struct watch *w = of_socket;
-    if (what == CURL_POLL_REMOVE) {
-        if (w)
-            ev_io_stop(h->loop, &w->io);
-        free(w);
-        return 0;
-    }
-    if (!w) {
-        if (!(w = calloc(1, sizeof *w)))
-            return -1;
-        w->http = h;
-        ev_init(&w->io, on_io);
-        w->io.data = w;
-        curl_multi_assign(h->multi, fd, w);
-    }
-    ev_io_stop(h->loop, &w->io);
-    ev_io_set(&w->io, fd,
-              (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
-    ev_io_start(h->loop, &w->io);
-    return 0;
 }
 
 // --- One call -------------------------------------------------------------------------------
@@ -331,7 +252,7 @@ enum err http_post(struct http *h, const struct http_request *r, const struct ht
         return ERR_NOMEM;
     }
     set_options(c, r);
-    if (curl_multi_add_handle(h->multi, c->easy) != CURLM_OK) {
+    if (curl_multi_add_handle(h->curl.multi, c->easy) != CURLM_OK) {
         call_free(c);
         return ERR_NOMEM;
     }
@@ -341,7 +262,7 @@ enum err http_post(struct http *h, const struct http_request *r, const struct ht
 
 void http_cancel(struct http_call *c)
 {
-    curl_multi_remove_handle(c->http->multi, c->easy);
+    curl_multi_remove_handle(c->http->curl.multi, c->easy);
     call_free(c);
 }
 
@@ -360,20 +281,12 @@ bool http_sent(const struct http_call *c)
 struct http *http_new(struct ev_loop *loop, const struct http_options *o)
 {
     struct http *h = calloc(1, sizeof *h);
-    if (!h || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK ||
-        !(h->multi = curl_multi_init())) {
+    if (!h || !curl_loop_init(&h->curl, loop, finish)) {
         free(h);
         return NULL;
     }
-    h->loop = loop;
     h->options = *o;
-    ev_init(&h->timer, on_timer);
-    h->timer.data = h;
-    curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, set_timer);
-    curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-    curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, set_socket);
-    curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
-    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)o->connections);
+    curl_multi_setopt(h->curl.multi, CURLMOPT_MAXCONNECTS, (long)o->connections);
     return h;
 }
 
@@ -381,7 +294,6 @@ void http_free(struct http *h)
 {
     if (!h)
         return;
-    curl_multi_cleanup(h->multi);
-    ev_timer_stop(h->loop, &h->timer);
+    curl_loop_free(&h->curl);
     free(h);
 }

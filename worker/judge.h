@@ -1,4 +1,4 @@
-// judge.h - what an answer of the Gemini API means: one of interface.md's codes, and what may
+// judge.h - what an answer of the Gemini API means: one of the codes of code.h, and what may
 // be done about it. Source of the rules: the API's documentation and recordings of its answers,
 // gathered in tables here (finish reasons, HTTP status, kinds of quota).
 #ifndef WORKER_JUDGE_H

@@ -59,12 +59,14 @@ struct task_host { // what tasks need of their worker; one for all of them
     // How the last request to mark calls as sent ended; may be NULL.
     void (*marked)(void *ctx, enum err e);
     void *ctx;
-    int64_t server_offset_ms; // server time less clock_wall_ms()
+    int64_t server_offset_ms; // server time less clock_wall_ms(): task_host_now_ms()
     bool draining;            // nothing new is sent; what waits goes back
     unsigned stuck;           // tasks whose images cannot be stored for now
     // Of an operation: its calls are counted by whoever settles their rows, and by nobody else.
     bool remote;
 };
+
+int64_t task_host_now_ms(const struct task_host *h); // server time
 
 // A job that was claimed under `seq`. Copies what it needs. NULL: out of memory, or an input
 // that is not valid; then `why` has words and the job must be handed back or failed by the

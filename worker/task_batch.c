@@ -7,25 +7,6 @@
 #include "worker/purse.h"
 #include "worker/task_private.h"
 
-#define BUDGET_WAIT_MS 1000
-
-static double server_now(const struct task *t)
-{
-    return (double)(clock_wall_ms() + t->host->server_offset_ms) / 1000;
-}
-
-static bool past(const struct task *t, double when)
-{
-    return when > 0 && server_now(t) >= when;
-}
-
-double task_due(const struct task *t)
-{
-    if (t->batch_due > 0 && (t->expires <= 0 || t->batch_due < t->expires))
-        return t->batch_due;
-    return t->expires;
-}
-
 // Told, for from now on it costs the full price.
 static void go_standard(struct task *t)
 {
@@ -33,12 +14,6 @@ static void go_standard(struct task *t)
     e.step = SPAN("standard_lane");
     task_add_event(t, &e);
     task_say(t, QUEUE_STANDARD, 0);
-}
-
-static void too_late(struct task *t)
-{
-    task_failed(t, CODE_EXPIRED, SPAN(""), SPAN("its deadline passed before it was done"),
-                true);
 }
 
 // --- Gathered -------------------------------------------------------------------------------
@@ -56,13 +31,13 @@ bool task_is_gathered(const struct task *t)
 void task_gather(struct task *t)
 {
     t->state = TASK_GATHERED;
-    if (!past(t, task_due(t))) {
+    if (!task_past(t, task_due(t))) {
         task_gather_purse(t);
         return;
     }
     task_release(t);
-    if (past(t, t->expires))
-        too_late(t);
+    if (task_past(t, t->expires))
+        task_too_late(t);
     else
         go_standard(t);
 }
@@ -107,7 +82,7 @@ void task_moved(struct task *t, char mark)
     if (mark == '1')
         task_close_purse(t, &(struct purse_took){.sent = true, .unknown = true});
     if (mark == 'b')
-        task_say(t, QUEUE_REQUEUE, BUDGET_WAIT_MS);
+        task_say(t, QUEUE_REQUEUE, TASK_ROOM_WAIT_MS);
     else if (mark == 'u')
         task_unpriced(t);
     else
@@ -181,9 +156,9 @@ void task_row_back(struct task *t, bool unknown)
         task_say(t, QUEUE_CANCELLED, 0);
     } else if (unknown && t->job.fail_unknown) {
         task_failed(t, CODE_TIMEOUT, SPAN(""), SPAN("its batch was given up"), true);
-    } else if (past(t, t->expires)) {
-        too_late(t);
-    } else if (past(t, t->batch_due)) {
+    } else if (task_past(t, t->expires)) {
+        task_too_late(t);
+    } else if (task_past(t, t->batch_due)) {
         go_standard(t);
     } else {
         task_say(t, QUEUE_REQUEUE, 0);

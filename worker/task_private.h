@@ -165,17 +165,36 @@ void task_result(void *ctx, struct provider_result *r); // provider_done
 void task_found(struct task *t, struct span record);    // it was stored before
 void task_store(struct task *t);
 
-// --- task.c ---------------------------------------------------------------------------------
+// --- task_time.c: what time it has -----------------------------------------------------------
 
+void task_read_times(struct task *t, const struct queue_claimed *c);
+// Seconds, by the server's clock: whether this has passed; 0: never does.
+bool task_past(const struct task *t, double when);
+void task_too_late(struct task *t);             // fails: its deadline has passed
+double task_call_seconds(const struct task *t); // that its call may take
+
+// --- task_call.c: how it comes to its call ---------------------------------------------------
+
+#define TASK_ROOM_WAIT_MS 1000 // until it is asked again whether there is room in a budget
+
+void task_init_pass(struct task *t);
 void task_mark(struct task *t);                 // it may be sent: is marked so
+void task_marked(struct task *t, char mark);    // the answer to that
+void task_slot_time(struct task *t);            // SLOT: it is time
 void task_park(struct task *t, double seconds); // its group is closed for so long
+// Too late for its slot, or too early after a refusal, or its project has no room: another one
+// may take it now.
+void task_enter_again(struct task *t);
 void task_unsent(struct task *t);   // its call is not made: others may have its slots
 void task_withhold(struct task *t); // its call may not be made by this worker: goes back
-void task_settled(struct task *t, char mark); // the answer to task_say()
-void task_release(struct task *t);            // gives its concurrency slot back
+
+// --- task.c ---------------------------------------------------------------------------------
+
+void task_init_timer(struct task *t);
+void task_timer(struct task *t, double seconds);
 void task_look_up(struct task *t);   // what is stored of it already; begins where nothing is
 void task_want_slot(struct task *t); // its call is to be made
-void task_gone(struct task *t);      // ends, without another word
-void task_timer(struct task *t, double seconds);
-void task_marked(struct task *t, char mark); // the answer to its sent mark
+void task_release(struct task *t);   // gives its concurrency slot back
+void task_settled(struct task *t, char mark); // the answer to task_say()
+void task_gone(struct task *t);               // ends, without another word
 #endif

@@ -2,12 +2,9 @@
 // project it is, and after the call.
 #include <string.h>
 
-#include "common/clock.h"
 #include "worker/purse.h"
 #include "worker/route.h"
 #include "worker/task_private.h"
-
-#define WAIT_MS 1000 // until it is asked again whether there is room
 
 static void on_held(void *ctx, enum err e, int64_t now)
 {
@@ -51,7 +48,7 @@ static bool other_project(struct task *t, const struct purse_refusal *why)
 static void go_back(struct task *t)
 {
     task_unsent(t);
-    task_say(t, QUEUE_REQUEUE, WAIT_MS);
+    task_say(t, QUEUE_REQUEUE, TASK_ROOM_WAIT_MS);
 }
 
 static void told(void *ctx, enum purse_answer a, const struct purse_refusal *why)
@@ -63,9 +60,7 @@ static void told(void *ctx, enum purse_answer a, const struct purse_refusal *why
     }
     t->purse = NULL;
     if (a == PURSE_SHUT && other_project(t, why)) {
-        gate_end(&t->pass, NULL);
-        t->state = TASK_GATE;
-        route_enter(t->route, &t->pass);
+        task_enter_again(t);
         return;
     }
     if (a == PURSE_UNPRICED) {
@@ -116,7 +111,7 @@ static void told_gathered(void *ctx, enum purse_answer a, const struct purse_ref
     if (a == PURSE_UNPRICED)
         task_unpriced(t);
     else
-        task_say(t, QUEUE_REQUEUE, WAIT_MS);
+        task_say(t, QUEUE_REQUEUE, TASK_ROOM_WAIT_MS);
 }
 
 void task_gather_purse(struct task *t)
@@ -135,7 +130,7 @@ void task_gather_purse(struct task *t)
 // Past midnight the day and maybe the month that it was reckoned in are over: it stays there.
 void task_correct_purse(struct task *t, const struct purse_took *took)
 {
-    int64_t now_ms = clock_wall_ms() + t->host->server_offset_ms;
+    int64_t now_ms = task_host_now_ms(t->host);
     if (took->unknown || now_ms / DAY_MS != t->begun_ms / DAY_MS)
         return;
     purse_correct(t->host->purse, buf_span(&t->user), span_of(task_project(t)), task_worst(t),

@@ -24,7 +24,7 @@ struct event task_event(const struct task *t, enum event_type type)
     return (struct event){.type = type,
                           .run = t->ticket.run,
                           .index = t->ticket.index,
-                          .ts_ms = clock_wall_ms() + t->host->server_offset_ms,
+                          .ts_ms = task_host_now_ms(t->host),
                           .id = buf_span(&t->id),
                           .attempts = t->ticket.attempts,
                           .model = t->job.model,

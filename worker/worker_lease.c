@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/digest.h"
 #include "common/log.h"
+#include "common/timer.h"
 #include "worker/worker_private.h"
 
 #define UNWELL_MS 1000 // that the server does not do its work, before it is said
@@ -128,9 +129,7 @@ void worker_on_silence(struct ev_loop *loop, ev_timer *t, int revents)
 
 static void listen_for_answer(struct worker *w)
 {
-    ev_timer_stop(w->loop, &w->silence);
-    ev_timer_set(&w->silence, SILENCE_S, 0.);
-    ev_timer_start(w->loop, &w->silence);
+    timer_restart(w->loop, &w->silence, SILENCE_S);
 }
 
 static void heard(struct worker *w, enum err e)
@@ -145,9 +144,7 @@ static void heard(struct worker *w, enum err e)
 
 void worker_tick(struct worker *w, double seconds)
 {
-    ev_timer_stop(w->loop, &w->tick);
-    ev_timer_set(&w->tick, seconds, 0.);
-    ev_timer_start(w->loop, &w->tick);
+    timer_restart(w->loop, &w->tick, seconds);
 }
 
 static void on_ticked(void *ctx, enum err e, int64_t moved)

@@ -4,7 +4,6 @@
 
 #include <ev.h>
 
-#include "broker/projects.h"
 #include "broker/queue.h"
 #include "worker/batcher.h"
 #include "worker/gate.h"
@@ -19,10 +18,9 @@
 #include "worker/tasks.h"
 #include "worker/uplink.h"
 #include "worker/worker.h"
+#include "worker/worker_facts.h"
 
 #define MAX_LANES 64 // lanes and models that are looked at in one claim
-
-#define WORKER_FACTS 10
 
 struct worker_rest { // after failures: {0} is none
     unsigned failures;
@@ -46,9 +44,7 @@ struct worker {
     struct storage *storage;
     struct task_host host;
     struct tasks tasks; // all of them, and who waits for a slot
-    struct queue_fact facts[WORKER_FACTS];
-    char name[96], hostname[65], pid[16], slots[16];
-    char projects[PROJECTS_MAX * (JOB_MAX_NAME + 1)];
+    struct worker_facts facts;
 
     struct { // lanes and models with ready work, as the last answer said
         char *name;
@@ -94,6 +90,13 @@ void worker_tick(struct worker *w, double seconds); // keeps house, then
 void worker_note(struct worker *w, enum worker_chore what, enum err e);
 extern void worker_on_silence(struct ev_loop *loop, ev_timer *t, int revents);
 void worker_parted(struct worker *w); // the connection was lost, which is said elsewhere
+
+// --- worker_parts.c: what it is made of
+// -------------------------------------------------------
+
+// Once its facts and connections are there. False: out of memory, and what was made is there.
+bool worker_make_parts(struct worker *w, const struct worker_parts *p);
+void worker_free_parts(struct worker *w);
 
 // --- worker.c -------------------------------------------------------------------------------
 
