@@ -70,11 +70,12 @@ static void let_through(struct gate *g, const struct gate_slot *slot)
 
 // Jobs of a limited group that are claimed before they have slots: about what the next grants
 // will bring. What is not asked for while it lies ahead of now and the lead is lost, so a
-// worker far from Redis waits for all slots that lie within the way there and back, too. Never
-// so many that other groups want for calls in flight.
+// worker far from Redis waits for all slots that lie within the way there and back, too, and
+// for those of a lead more: claims take about as long. Never so many that other groups want
+// for calls in flight.
 static unsigned ahead(const struct gate *g)
 {
-    int64_t near = gate_horizon(g), span = near + 2 * g->trip_us;
+    int64_t near = gate_horizon(g), span = near + g->all->lead_us;
     int64_t most = g->all->options.concurrency * near / HORIZON_US / 4;
     int64_t n = g->spacing_us > 0 ? span / g->spacing_us : MIN_AHEAD;
     if (n < 2 * (int64_t)g->last_n)
@@ -328,8 +329,8 @@ static void count_outcome(struct gate *g, const struct gate_pass *p,
     g->news.did.calls++;
     g->news.did.refused += o->refused;
     g->news.did.micro += o->took.micro;
-    if (o->went_well && o->sent_us + g->offset_us > g->news.went_well_us)
-        g->news.went_well_us = o->sent_us + g->offset_us;
+    if (o->went_well && o->sent_us + skew_us(&g->skew) > g->news.went_well_us)
+        g->news.went_well_us = o->sent_us + skew_us(&g->skew);
 }
 
 // Its slot is as if it had never been used.

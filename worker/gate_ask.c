@@ -74,7 +74,7 @@ static void note_edit(struct gate *g, const struct limit_grant *grant)
 
 int64_t gate_horizon(const struct gate *g)
 {
-    int64_t trip = g->trip_us < LEAD_MAX ? g->trip_us : LEAD_MAX;
+    int64_t trip = g->trip_us < TRIP_MAX ? g->trip_us : TRIP_MAX;
     return HORIZON_US + g->all->lead_us + trip;
 }
 
@@ -126,9 +126,9 @@ static void granted(struct gate *g, const struct limit_grant *grant)
     if (span_is(grant->reason, "cooling") || span_is(grant->reason, "spend"))
         gate_withdraw_slots(g); // granted before somebody was refused
     g->asked_us = now;
-    g->offset_us = grant->server_us - now;
+    skew_note(&g->skew, grant->server_us, now);
     note_limit(g, grant);
-    gate_keep_slots(g, grant, now);
+    gate_keep_slots(g, grant);
     g->ask_us = now + until_next(g, grant->wait_us);
     gate_again(g, 0);
     if (was_shut || g->unlimited)
@@ -173,7 +173,7 @@ static void gather_news(struct gate *g, int64_t now)
         return;
     g->telling = g->news;
     g->news = (struct limit_news){0};
-    g->telling.number = now + g->offset_us;
+    g->telling.number = now + skew_us(&g->skew);
     if (g->telling.number <= g->last_number)
         g->telling.number = g->last_number + 1;
     g->last_number = g->telling.number;
@@ -211,7 +211,7 @@ void gate_ask(struct gate *g, unsigned want)
                               .lead_us = g->all->lead_us,
                               .spec = g->spec,
                               .takes = g->asking,
-                              .now_us = g->asked_us ? now + g->offset_us : 0,
+                              .now_us = g->asked_us ? now + skew_us(&g->skew) : 0,
                               .inc = o->incarnation ? o->incarnation(o->ctx) : SPAN(""),
                               .held = g->held + g->n_slots,
                               .held_us = (int64_t)(o->lease * 1e6),
@@ -269,7 +269,8 @@ static void tell_refusal(struct gate *g)
     int64_t left = g->refusal.until_us - clock_boot_us();
     if (!g->refusal.due || g->refusing.due ||
         limit_refused(g->all->redis, TIMEOUT, gate_group(g), left > 0 ? left : 0,
-                      g->refusal.sent_us + g->offset_us, g->refusal.cause, on_refused, g) != OK)
+                      g->refusal.sent_us + skew_us(&g->skew), g->refusal.cause, on_refused,
+                      g) != OK)
         return;
     g->refusing = g->refusal;
     g->refusal = (struct refusal){0};

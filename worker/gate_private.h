@@ -9,6 +9,7 @@
 #include "broker/projects.h"
 #include "worker/gate.h"
 #include "worker/route.h"
+#include "worker/skew.h"
 
 #define MAX_TOLD   64     // batches that are told of a block
 #define GATE_SLOTS 256    // in hand
@@ -16,6 +17,7 @@
 #define LEAD_US    4000   // a call is let through so long before its slot at least, and
 #define LEAD_MAX   500000 // at most: it must be marked sent by then
 #define HORIZON_US 100000 // slots farther away are left to others
+#define TRIP_MAX   150000 // of an answer's way that is reckoned with
 
 TAILQ_HEAD(pass_list, gate_pass);
 
@@ -58,7 +60,7 @@ struct gate {
     bool counts_flight;   // calls in flight are limited, too
     unsigned told_held;   // that we hold, as the limiter knows
     unsigned held;        // calls that were let through and are not over
-    int64_t offset_us;    // server's time less clock_boot_us()
+    struct skew skew;     // of the limiter's server, to clock_boot_us()
     char reason[64];      // what limits now
     char last_reason[64]; // what limited when anything last did: dimensions come and go
     int64_t limited_us;   // when that was, clock_boot_us(); 0: never
@@ -111,7 +113,7 @@ void gate_close_far(struct gate *g, int64_t us);
 int64_t gate_far_again(void); // until what is far away is asked for again: each at its own time
 
 // gate_slots.c: slots in hand.
-void gate_keep_slots(struct gate *g, const struct limit_grant *grant, int64_t now);
+void gate_keep_slots(struct gate *g, const struct limit_grant *grant);
 void gate_miss_slots(struct gate *g, int64_t now); // those whose time is over
 void gate_drop_slots(struct gate *g);              // all
 void gate_withdraw_slots(struct gate *g); // all, and those of calls that did not go out yet

@@ -4,13 +4,14 @@
 #include "common/clock.h"
 #include "worker/gate_private.h"
 
-void gate_keep_slots(struct gate *g, const struct limit_grant *grant, int64_t now)
+void gate_keep_slots(struct gate *g, const struct limit_grant *grant)
 {
+    int64_t then = grant->server_us - skew_us(&g->skew); // by our clock
     memmove(g->slots, g->slots + g->first, g->n_slots * sizeof g->slots[0]);
     g->first = 0;
     for (size_t i = 0; i < grant->n && i < GATE_WANT && g->n_slots < GATE_SLOTS; i++)
         g->slots[g->n_slots++] =
-            (struct gate_slot){.us = now + grant->slots_us[i],
+            (struct gate_slot){.us = then + grant->slots_us[i],
                                .server_us = grant->server_us + grant->slots_us[i],
                                .day_ends_us = grant->day_ends_us,
                                .charged = g->asking[i]};

@@ -121,7 +121,7 @@ def the_provider_allows_less():
 
 
 COOL = 3.0  # seconds that the emulator asks for
-SETTLE = 1.0  # until what had its slot has arrived, and others have asked again, on a busy machine
+SETTLE = 1.5  # until what had its slot has arrived, and others have asked again, on a busy machine
 
 
 def one_refusal(fault, status):
