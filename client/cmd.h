@@ -118,10 +118,16 @@ int cmd_defaults(struct cmd *c);
 // Reads all words as inputs and checks every job. 0, or an exit status: then nothing may be
 // sent.
 int cmd_inputs(struct cmd *c, struct inputs **out);
-// The batch's name and the options kept with it, then all of the jobs. 0 or an exit status.
+// The options that are kept with a batch, as JSON.
+void cmd_describe(const struct cmd *c, const struct inputs *in, struct buf *out);
+struct span cmd_user(const struct cmd *c); // on whose behalf; empty: nobody was named
+
+// --- cmd_submit.c ---------------------------------------------------------------------------
+
+// Puts the batch, the options kept with it and all of the jobs into the queue. 0, or an exit
+// status.
 int cmd_submit_inputs(struct cmd *c, struct session *s, const struct inputs *in,
                       struct span batch);
-struct span cmd_user(const struct cmd *c); // on whose behalf; empty: nobody was named
 
 // --- cmd_need.c ------------------------------------------------------------------------------
 

@@ -65,15 +65,13 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
 enum err collect_status_patiently(struct patience *p, struct span batch,
                                   struct collect_batch *b)
 {
-    for (;;) {
+    enum err e;
+    do {
         struct status_call c = {.to = b};
-        enum err e = queue_status(session_queue(p->session), batch, on_status, &c);
+        e = queue_status(session_queue(p->session), batch, on_status, &c);
         e = session_finish(p->session, e, &c.done, &c.err);
-        if (e == OK)
-            patience_well(p);
-        if (e == OK || (e = patience_wait(p, e, NULL)) != OK)
-            return e;
-    }
+    } while (patience_again(p, &e));
+    return e;
 }
 
 enum err collect_status(struct session *s, struct span batch, struct collect_batch *b)
@@ -89,6 +87,14 @@ void collect_explain(enum err e, struct span batch, struct buf *why)
     else if (e == ERR_FORMAT)
         buf_addf(why, "what the server keeps of batch %.*s is malformed; see genfarm fsck",
                  (int)batch.len, batch.ptr);
+}
+
+bool collect_is_there(struct session *s, struct span batch)
+{
+    struct collect_batch b = {0};
+    enum err e = collect_status(s, batch, &b);
+    collect_batch_free(&b);
+    return e == OK;
 }
 
 void collect_batch_free(struct collect_batch *b)
@@ -120,15 +126,13 @@ static void on_inputs(void *ctx, enum err e, const struct span *inputs, size_t n
 static enum err some_inputs(struct patience *p, struct span batch, struct output *o, size_t n,
                             const uint32_t *indexes)
 {
-    for (;;) {
+    enum err e;
+    do {
         struct inputs_call c = {.output = o, .indexes = indexes};
-        enum err e = queue_inputs(session_queue(p->session), batch, n, indexes, on_inputs, &c);
+        e = queue_inputs(session_queue(p->session), batch, n, indexes, on_inputs, &c);
         e = session_finish(p->session, e, &c.done, &c.err);
-        if (e == OK)
-            patience_well(p);
-        if (e == OK || (e = patience_wait(p, e, NULL)) != OK)
-            return e;
-    }
+    } while (patience_again(p, &e));
+    return e;
 }
 
 enum err collect_inputs(struct session *s, struct span batch, struct output *o)

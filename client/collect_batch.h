@@ -29,6 +29,7 @@ MUST_USE enum err collect_status_patiently(struct patience *p, struct span batch
 // Says in `why` what collect_status() failed for, where the error's own text would not.
 void collect_explain(enum err e, struct span batch, struct buf *why);
 void collect_batch_free(struct collect_batch *b);
+bool collect_is_there(struct session *s, struct span batch); // false also when it is not known
 // Fetches the inputs that the output does not have. This and collect_status() wait half a
 // minute for a server that went away, or as `p` says.
 MUST_USE enum err collect_inputs(struct session *s, struct span batch, struct output *o);

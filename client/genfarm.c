@@ -89,40 +89,61 @@ const char *genfarm_why(const struct genfarm *g)
     return buf_str(&g->why);
 }
 
+struct collecting {
+    struct genfarm *g;
+    struct span batch;
+    struct collect_batch about;
+    struct collect_result result;
+    struct output *output;
+};
+
+static enum err open_output(struct collecting *c, const char *dir)
+{
+    char folder[4096];
+    snprintf(folder, sizeof folder, "%s/%.*s", dir, (int)c->batch.len, c->batch.ptr);
+    struct output_options o = {folder, c->batch, (uint32_t)c->about.total,
+                               access(folder, F_OK) == 0};
+    enum err e = output_open(&o, &c->output, &c->g->why);
+    return e == OK ? collect_inputs(c->g->session, c->batch, c->output) : e;
+}
+
+static enum err collect_all(struct collecting *c)
+{
+    struct collect_options o = {.batch = c->batch,
+                                .output = c->output,
+                                .after = output_counts(c->output).last_event,
+                                .patience = PATIENCE_S};
+    return collect(c->g->session, &o, &c->result, &c->g->why);
+}
+
+static enum err finish(struct collecting *c)
+{
+    const struct collect_result *r = &c->result;
+    struct output_summary s = {.submitted_ms = c->about.created_ms,
+                               .ended_ms = clock_wall_ms(),
+                               .possible_double_bill = r->possible_double_bill,
+                               .interrupted = !r->ended};
+    enum err e = output_finish(c->output, &s, &c->g->why);
+    if (e != OK || r->images_gone == 0)
+        return e;
+    buf_addf(&c->g->why, "%u jobs completed, but their images are gone", r->images_gone);
+    return ERR_IO;
+}
+
 enum genfarm_status genfarm_collect(struct genfarm *g, const char *batch, const char *dir)
 {
-    struct collect_batch b = {0};
-    struct collect_result r = {0};
-    struct output *output = NULL;
-    char folder[4096];
+    struct collecting c = {.g = g, .batch = span_of(batch)};
     buf_clear(&g->why);
-    snprintf(folder, sizeof folder, "%s/%s", dir, batch);
-    enum err e = job_name_ok(span_of(batch)) ? collect_status(g->session, span_of(batch), &b)
-                                             : ERR_MISSING;
-    struct output_options o = {folder, span_of(batch), (uint32_t)b.total,
-                               access(folder, F_OK) == 0};
+    enum err e =
+        job_name_ok(c.batch) ? collect_status(g->session, c.batch, &c.about) : ERR_MISSING;
     if (e == OK)
-        e = output_open(&o, &output, &g->why);
+        e = open_output(&c, dir);
     if (e == OK)
-        e = collect_inputs(g->session, span_of(batch), output);
-    struct collect_options c = {
-        .batch = span_of(batch), .output = output, .patience = PATIENCE_S};
-    if (e == OK) {
-        c.after = output_counts(output).last_event;
-        e = collect(g->session, &c, &r, &g->why);
-    }
-    struct output_summary s = {.submitted_ms = b.created_ms,
-                               .ended_ms = clock_wall_ms(),
-                               .possible_double_bill = r.possible_double_bill,
-                               .interrupted = !r.ended};
+        e = collect_all(&c);
     if (e == OK)
-        e = output_finish(output, &s, &g->why);
-    if (e == OK && r.images_gone > 0) {
-        buf_addf(&g->why, "%u jobs completed, but their images are gone", r.images_gone);
-        e = ERR_IO;
-    }
-    output_free(output);
-    collect_batch_free(&b);
-    buf_free(&r.message);
+        e = finish(&c);
+    output_free(c.output);
+    collect_batch_free(&c.about);
+    buf_free(&c.result.message);
     return genfarm_status_of(g, e);
 }

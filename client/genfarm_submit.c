@@ -167,15 +167,6 @@ static enum err check_options(struct jobs *s)
 
 // --- Budget and quotas ----------------------------------------------------------------------
 
-// Made before: what was asked for then is not asked for again.
-static bool is_there(struct genfarm *g, const char *batch)
-{
-    struct collect_batch b = {0};
-    enum err e = collect_status(g->session, span_of(batch), &b);
-    collect_batch_free(&b);
-    return e == OK;
-}
-
 static enum err check_money(struct jobs *s, const char *batch)
 {
     const struct genfarm_submit_options *o = s->options;
@@ -183,7 +174,8 @@ static enum err check_money(struct jobs *s, const char *batch)
     struct quota_projects projects = {0};
     struct patience p = {.session = g->session};
     enum err e = quota_budget(&s->need, s->budget, &g->why);
-    if (e != OK || is_there(g, batch))
+    // What was asked for when it was made is not asked for again.
+    if (e != OK || collect_is_there(g->session, span_of(batch)))
         return e;
     if (o->project)
         quota_add_project(&projects, span_of(o->project));

@@ -64,3 +64,12 @@ void patience_well(struct patience *p)
     p->why = OK;
     p->tries = 0;
 }
+
+bool patience_again(struct patience *p, enum err *e)
+{
+    if (*e == OK)
+        patience_well(p);
+    else if (*e != ERR_DENIED && (*e = patience_wait(p, *e, NULL)) == OK)
+        return true;
+    return false;
+}

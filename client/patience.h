@@ -24,6 +24,9 @@ struct patience { // {.session = s} is a valid beginning
 // tried again; the failure itself when it should not; ERR_CANCELLED when it was interrupted.
 // `words` NULL: those of the failure.
 MUST_USE enum err patience_wait(struct patience *p, enum err e, const char *words);
+// One try has ended as *e says. True: it was waited, and another is to be made. False: *e is
+// what it comes to.
+bool patience_again(struct patience *p, enum err *e);
 // The same for who does not stop here: says that it waits, and gives the seconds until the next
 // try. What does not pass is not told apart.
 double patience_note(struct patience *p, enum err e, const char *words);

@@ -26,17 +26,6 @@ static void on_shown(void *ctx, enum err e, const struct account_state *s)
     account_show_spec(r->limits, s->spec);
 }
 
-// One try has ended so; true: another is to be made. *e: what it comes to, else. That somebody
-// may not see it is for the caller.
-static bool tries_again(struct patience *p, enum err *e)
-{
-    if (*e == OK)
-        patience_well(p);
-    else if (*e != ERR_DENIED && (*e = patience_wait(p, *e, NULL)) == OK)
-        return true;
-    return false;
-}
-
 enum err quota_read(struct patience *p, struct span name, struct account_state *out,
                     struct buf *limits)
 {
@@ -45,7 +34,7 @@ enum err quota_read(struct patience *p, struct span name, struct account_state *
         struct reading r = {.out = out, .limits = limits};
         e = account_show(session_redis(p->session), TIMEOUT, name, on_shown, &r);
         e = session_finish(p->session, e, &r.done, &r.err);
-    } while (tries_again(p, &e));
+    } while (patience_again(p, &e));
     return e;
 }
 
@@ -219,7 +208,7 @@ enum err quota_find_projects(struct patience *p, struct quota_projects *all)
         struct finding f = {.projects = all};
         e = queue_workers(session_queue(s), on_workers, &f);
         e = session_finish(s, e, &f.done, &f.err);
-    } while (tries_again(p, &e));
+    } while (patience_again(p, &e));
     if (all->n == 0)
         quota_add_project(all, SPAN("default"));
     return e == ERR_DENIED ? OK : e;
