@@ -37,10 +37,7 @@ enum err blob_push(struct queue *q, struct span temp, struct span chunk, queue_d
     args_add(a, temp);
     args_add(a, chunk);
     args_str(a, TEMP_LIFE);
-    return call_script(
-        q, SCRIPT_BLOB_PUSH, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(push_codes)});
+    return call_value(q, SCRIPT_BLOB_PUSH, a, CALL_CODES(push_codes), done, ctx);
 }
 
 static void read_kept(const struct queue_call *c, enum err e, const redisReply *r)
@@ -136,10 +133,7 @@ enum err blob_copy(struct queue *q, struct span name, unsigned image, struct spa
     args_buf(a, &of);
     args_add(a, temp);
     args_str(a, TEMP_LIFE);
-    enum err e = call_script(
-        q, SCRIPT_BLOB_COPY, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(copy_codes)});
+    enum err e = call_value(q, SCRIPT_BLOB_COPY, a, CALL_CODES(copy_codes), done, ctx);
     buf_free(&of);
     return e;
 }

@@ -1,97 +1,7 @@
-// queue_call.c - arguments and answers of calls to the queue.
+// queue_call.c - see queue_call.h.
 #include "broker/queue_call.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-struct args *args_new(size_t max, size_t texts)
-{
-    struct args *a = malloc(sizeof *a + max * sizeof *a->v + texts);
-    if (!a)
-        return NULL;
-    *a = (struct args){.max = max, .room = texts};
-    a->text = (char *)&a->v[max];
-    return a;
-}
-
-static void fail(struct args *a, enum err e)
-{
-    if (a->err == OK)
-        a->err = e;
-}
-
-void args_add(struct args *a, struct span s)
-{
-    if (a && a->n == a->max)
-        fail(a, ERR_TOOBIG);
-    else if (a)
-        a->v[a->n++] = s.ptr ? s : (struct span){"", 0};
-}
-
-void args_buf(struct args *a, const struct buf *b)
-{
-    if (a && b->err)
-        fail(a, b->err);
-    args_add(a, buf_span(b));
-}
-
-void args_str(struct args *a, const char *s)
-{
-    args_add(a, span_of(s));
-}
-
-char *args_bytes(struct args *a, size_t n)
-{
-    if (!a || a->room - a->used < n || a->n == a->max) {
-        if (a)
-            fail(a, ERR_TOOBIG);
-        return NULL;
-    }
-    char *at = a->text + a->used;
-    a->used += n;
-    a->v[a->n++] = (struct span){at, n};
-    return at;
-}
-
-// Writes v's digits at the end of `end`; returns where they begin.
-static char *digits(char *end, uint64_t v)
-{
-    do {
-        *--end = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    return end;
-}
-
-static void add_text(struct args *a, const char *from, size_t n)
-{
-    char *at = args_bytes(a, n);
-    if (at)
-        memcpy(at, from, n);
-}
-
-void args_uint(struct args *a, uint64_t v)
-{
-    char text[ARGS_INT], *end = text + sizeof text, *from = digits(end, v);
-    add_text(a, from, (size_t)(end - from));
-}
-
-void args_int(struct args *a, int64_t v)
-{
-    char text[ARGS_INT], *end = text + sizeof text;
-    char *from = digits(end, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
-    if (v < 0)
-        *--from = '-';
-    add_text(a, from, (size_t)(end - from));
-}
-
-void args_field(struct args *a, const struct queue_field *f)
-{
-    char text[2 * ARGS_INT], *end = text + sizeof text, *from = digits(end, f->slot);
-    *--from = ':';
-    from = digits(from, f->seq);
-    add_text(a, from, (size_t)(end - from));
-}
 
 struct args *args_of_key(struct queue *q, struct buf *key, const char *command,
                          const char *kind, struct span rest, size_t max, size_t texts)
@@ -127,7 +37,7 @@ void call_read_names(const struct queue_call *c, enum err e, const redisReply *r
     free(names);
 }
 
-void call_read_value(const struct queue_call *c, enum err e, const redisReply *r)
+static void read_value(const struct queue_call *c, enum err e, const redisReply *r)
 {
     int64_t value = 0;
     if (e == OK)
@@ -157,12 +67,17 @@ static void answered(void *ctx, enum err e, const redisReply *r)
     free(c);
 }
 
-static struct queue_call *copy_of(const struct queue_call *c, const struct args *a)
+// What the answer is told by; takes `a` when it fails.
+static enum err copy(const struct queue_call *c, struct args *a, struct queue_call **out)
 {
-    struct queue_call *copy = a && a->err == OK ? malloc(sizeof *copy) : NULL;
-    if (copy)
-        *copy = *c;
-    return copy;
+    enum err e = !a ? ERR_NOMEM : a->err;
+    *out = e == OK ? malloc(sizeof **out) : NULL;
+    if (*out) {
+        **out = *c;
+        return OK;
+    }
+    free(a);
+    return e == OK ? ERR_NOMEM : e;
 }
 
 static enum err finish(enum err e, struct queue_call *copy, struct args *a)
@@ -173,101 +88,36 @@ static enum err finish(enum err e, struct queue_call *copy, struct args *a)
     return e;
 }
 
-// --- Scripts --------------------------------------------------------------------------------
-
-#define SCRIPT_LIST(X)               \
-    X(SCRIPT_CREATE, create)         \
-    X(SCRIPT_CHUNK, chunk)           \
-    X(SCRIPT_SEAL, seal)             \
-    X(SCRIPT_REGISTER, register)     \
-    X(SCRIPT_LEAVE, leave)           \
-    X(SCRIPT_CLAIM, claim)           \
-    X(SCRIPT_LEAD, lead)             \
-    X(SCRIPT_SENT, sent)             \
-    X(SCRIPT_SETTLE, settle)         \
-    X(SCRIPT_RENEW, renew)           \
-    X(SCRIPT_TICK, tick)             \
-    X(SCRIPT_INBOX_TAKE, inbox_take) \
-    X(SCRIPT_INBOX_PUT, inbox_put)   \
-    X(SCRIPT_CANCEL, cancel)         \
-    X(SCRIPT_RETRY, retry)           \
-    X(SCRIPT_PAUSE, pause)           \
-    X(SCRIPT_WORKERS, workers)       \
-    X(SCRIPT_BLOB_PUSH, blob_push)   \
-    X(SCRIPT_BLOB, blob)             \
-    X(SCRIPT_BLOB_DROP, blob_drop)   \
-    X(SCRIPT_BLOB_COPY, blob_copy)   \
-    X(SCRIPT_BLOB_TRIM, blob_trim)   \
-    X(SCRIPT_ORPHAN, orphan)         \
-    X(SCRIPT_TELL, tell)             \
-    X(SCRIPT_MINE, mine)             \
-    X(SCRIPT_HANDBACK, handback)     \
-    X(SCRIPT_FSCK, fsck)             \
-    X(SCRIPT_TICKETS, tickets)       \
-    X(SCRIPT_MEND, mend)             \
-    X(SCRIPT_BUDGET, budget)         \
-    X(SCRIPT_DEAD, dead)             \
-    X(SCRIPT_DEAD_DROP, dead_drop)   \
-    X(SCRIPT_OP_BEGIN, op_begin)     \
-    X(SCRIPT_OP_TAKE, op_take)       \
-    X(SCRIPT_OP_NOTE, op_note)       \
-    X(SCRIPT_OP_END, op_end)         \
-    X(SCRIPT_OP_LIST, op_list)       \
-    X(SCRIPT_CALLS, calls)           \
-    X(SCRIPT_HELD, held)             \
-    X(SCRIPT_TALLY, tally)           \
-    X(SCRIPT_VOID, void)
-
-#define X(id, name)                          \
-    extern const unsigned char lua_##name[]; \
-    extern const size_t lua_##name##_len;
-SCRIPT_LIST(X)
-#undef X
-
-// The digests are filled in by the connection at first use; the sources are not constant
-// expressions, and so must be, too.
-static struct redis_script *script(enum queue_script s)
-{
-    static _Thread_local struct redis_script scripts[SCRIPTS];
-    static const struct {
-        const char *name;
-        const unsigned char *source;
-        const size_t *len;
-    } table[] = {
-#define X(id, name) [id] = {#name, lua_##name, &lua_##name##_len},
-        SCRIPT_LIST(X)
-#undef X
-    };
-    struct redis_script *it = &scripts[s];
-    if (!it->name) {
-        it->source = (struct span){(const char *)table[s].source, *table[s].len};
-        it->name = table[s].name;
-    }
-    return it;
-}
-
 enum err call_script(struct queue *q, enum queue_script s, struct args *a,
                      const struct queue_call *c)
 {
-    struct queue_call *copy = copy_of(c, a);
-    if (!copy) {
-        enum err e = a && a->err ? a->err : ERR_NOMEM;
-        free(a);
+    struct queue_call *told;
+    enum err e = copy(c, a, &told);
+    if (e != OK)
         return e;
-    }
-    return finish(
-        redis_eval(queue_redis(q), queue_timeout(q), answered, copy, script(s), 2, a->n, a->v),
-        copy, a);
+    e = redis_eval(queue_redis(q), queue_timeout(q), answered, told, queue_script(s), 2, a->n,
+                   a->v);
+    return finish(e, told, a);
 }
 
 enum err call_command(struct queue *q, double timeout, struct args *a,
                       const struct queue_call *c)
 {
-    struct queue_call *copy = copy_of(c, a);
-    if (!copy) {
-        enum err e = a && a->err ? a->err : ERR_NOMEM;
-        free(a);
+    struct queue_call *told;
+    enum err e = copy(c, a, &told);
+    if (e != OK)
         return e;
-    }
-    return finish(redis_call(queue_redis(q), timeout, answered, copy, a->n, a->v), copy, a);
+    return finish(redis_call(queue_redis(q), timeout, answered, told, a->n, a->v), told, a);
+}
+
+enum err call_value(struct queue *q, enum queue_script s, struct args *a,
+                    const struct reply_outcome *codes, size_t n_codes, queue_done *done,
+                    void *ctx)
+{
+    return call_script(q, s, a,
+                       &(struct queue_call){.read = read_value,
+                                            .done.value = done,
+                                            .ctx = ctx,
+                                            .table = codes,
+                                            .n_table = n_codes});
 }

@@ -135,10 +135,7 @@ enum err check_runs(struct queue *q, struct span batch, queue_names_done *done, 
 
 static enum err mend(struct queue *q, struct args *a, queue_done *done, void *ctx)
 {
-    return call_script(
-        q, SCRIPT_MEND, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(codes)});
+    return call_value(q, SCRIPT_MEND, a, CALL_CODES(codes), done, ctx);
 }
 
 static enum err mend_held(struct queue *q, const char *what, const struct check_hold *h,

@@ -148,8 +148,5 @@ enum err queue_handback(struct queue *q, struct span inc, size_t n,
     args_add(a, inc);
     for (size_t i = 0; i < n; i++)
         args_field(a, &fields[i]);
-    return call_script(
-        q, SCRIPT_HANDBACK, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(lease_codes)});
+    return call_value(q, SCRIPT_HANDBACK, a, CALL_CODES(lease_codes), done, ctx);
 }

@@ -20,22 +20,14 @@ enum err queue_register(struct queue *q, struct span inc, int64_t lease_ms, size
         args_str(a, facts[i].name);
         args_add(a, facts[i].value);
     }
-    return call_script(q, SCRIPT_REGISTER, a,
-                       &(struct queue_call){.read = call_read_value,
-                                            .done.value = done,
-                                            .ctx = ctx,
-                                            CALL_TABLE(register_codes)});
+    return call_value(q, SCRIPT_REGISTER, a, CALL_CODES(register_codes), done, ctx);
 }
 
 enum err queue_leave(struct queue *q, struct span inc, queue_done *done, void *ctx)
 {
     struct args *a = script_args(q, 1, 0);
     args_add(a, inc);
-    return call_script(q, SCRIPT_LEAVE, a,
-                       &(struct queue_call){.read = call_read_value,
-                                            .done.value = done,
-                                            .ctx = ctx,
-                                            CALL_TABLE(register_codes)});
+    return call_value(q, SCRIPT_LEAVE, a, CALL_CODES(register_codes), done, ctx);
 }
 
 enum err queue_void(struct queue *q, size_t n, const struct span *incs, queue_done *done,
@@ -44,11 +36,7 @@ enum err queue_void(struct queue *q, size_t n, const struct span *incs, queue_do
     struct args *a = script_args(q, n, 0);
     for (size_t i = 0; i < n; i++)
         args_add(a, incs[i]);
-    return call_script(q, SCRIPT_VOID, a,
-                       &(struct queue_call){.read = call_read_value,
-                                            .done.value = done,
-                                            .ctx = ctx,
-                                            CALL_TABLE(register_codes)});
+    return call_value(q, SCRIPT_VOID, a, CALL_CODES(register_codes), done, ctx);
 }
 
 static const struct reply_outcome lease_codes[] = {{1, OK}, {-1, ERR_LOST}};

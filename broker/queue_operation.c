@@ -95,10 +95,7 @@ enum err operation_note(struct queue *q, struct span inc, struct span op, size_t
         args_str(a, facts[i].name);
         args_add(a, facts[i].value);
     }
-    return call_script(
-        q, SCRIPT_OP_NOTE, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(lease_codes)});
+    return call_value(q, SCRIPT_OP_NOTE, a, CALL_CODES(lease_codes), done, ctx);
 }
 
 enum err operation_end(struct queue *q, struct span inc, struct span op, bool leave,
@@ -108,10 +105,7 @@ enum err operation_end(struct queue *q, struct span inc, struct span op, bool le
     args_add(a, inc);
     args_add(a, op);
     args_str(a, leave ? "free" : "end");
-    return call_script(
-        q, SCRIPT_OP_END, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(lease_codes)});
+    return call_value(q, SCRIPT_OP_END, a, CALL_CODES(lease_codes), done, ctx);
 }
 
 static enum err read_listed(const redisReply *r, struct operation *o)

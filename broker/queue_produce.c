@@ -58,10 +58,7 @@ enum err queue_chunk(struct queue *q, struct span batch, uint32_t first, size_t 
         args_str(a, in[i].route);
         args_add(a, in[i].bytes);
     }
-    return call_script(
-        q, SCRIPT_CHUNK, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(chunk_codes)});
+    return call_value(q, SCRIPT_CHUNK, a, CALL_CODES(chunk_codes), done, ctx);
 }
 
 void queue_route(struct buf *out, const struct job *j)
@@ -78,8 +75,5 @@ enum err queue_seal(struct queue *q, struct span batch, uint32_t total, queue_do
     struct args *a = script_args(q, 2, ARGS_INT);
     args_add(a, batch);
     args_uint(a, total);
-    return call_script(
-        q, SCRIPT_SEAL, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(seal_codes)});
+    return call_value(q, SCRIPT_SEAL, a, CALL_CODES(seal_codes), done, ctx);
 }

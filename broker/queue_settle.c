@@ -166,8 +166,5 @@ enum err queue_orphan(struct queue *q, const struct queue_orphan *o, queue_done 
     }
     args_add(a, o->lane_model);
     args_add(a, o->detail);
-    return call_script(
-        q, SCRIPT_ORPHAN, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(orphan_codes)});
+    return call_value(q, SCRIPT_ORPHAN, a, CALL_CODES(orphan_codes), done, ctx);
 }

@@ -48,10 +48,7 @@ enum err queue_retry(struct queue *q, struct span batch, uint16_t run, size_t n,
         args_uint(a, jobs[i].index);
         args_str(a, jobs[i].route);
     }
-    return call_script(
-        q, SCRIPT_RETRY, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(retry_codes)});
+    return call_value(q, SCRIPT_RETRY, a, CALL_CODES(retry_codes), done, ctx);
 }
 
 enum err queue_pause(struct queue *q, struct span batch, bool on, queue_done *done, void *ctx)
@@ -59,10 +56,7 @@ enum err queue_pause(struct queue *q, struct span batch, bool on, queue_done *do
     struct args *a = script_args(q, 2, 0);
     args_add(a, batch);
     args_str(a, on ? "1" : "0");
-    return call_script(
-        q, SCRIPT_PAUSE, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(found_codes)});
+    return call_value(q, SCRIPT_PAUSE, a, CALL_CODES(found_codes), done, ctx);
 }
 
 static const struct reply_outcome budget_codes[] = {{1, OK}, {0, ERR_MISSING}};
@@ -75,10 +69,7 @@ enum err queue_budget(struct queue *q, struct span batch, int64_t micro, queue_d
     struct args *a = script_args(q, 2, ARGS_INT);
     args_add(a, batch);
     args_int(a, micro);
-    return call_script(
-        q, SCRIPT_BUDGET, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(budget_codes)});
+    return call_value(q, SCRIPT_BUDGET, a, CALL_CODES(budget_codes), done, ctx);
 }
 
 enum err queue_held(struct queue *q, struct span batch, struct span nonce, struct span account,
@@ -93,10 +84,7 @@ enum err queue_held(struct queue *q, struct span batch, struct span nonce, struc
     args_add(a, limit);
     args_int(a, until_ms);
     args_add(a, event);
-    return call_script(
-        q, SCRIPT_HELD, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(found_codes)});
+    return call_value(q, SCRIPT_HELD, a, CALL_CODES(found_codes), done, ctx);
 }
 
 enum err queue_unheld(struct queue *q, struct span account, queue_done *done, void *ctx)
@@ -104,8 +92,5 @@ enum err queue_unheld(struct queue *q, struct span account, queue_done *done, vo
     struct args *a = script_args(q, 2, 0);
     args_str(a, "free");
     args_add(a, account);
-    return call_script(
-        q, SCRIPT_HELD, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(found_codes)});
+    return call_value(q, SCRIPT_HELD, a, CALL_CODES(found_codes), done, ctx);
 }

@@ -76,8 +76,5 @@ enum err check_set_count(struct queue *q, const struct check_count *c, queue_don
     args_add(a, c->name);
     args_int(a, c->told);
     args_int(a, c->is);
-    return call_script(
-        q, SCRIPT_TALLY, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(codes)});
+    return call_value(q, SCRIPT_TALLY, a, CALL_CODES(codes), done, ctx);
 }

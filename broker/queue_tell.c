@@ -10,8 +10,5 @@ enum err queue_tell(struct queue *q, struct span batch, struct span nonce, struc
     args_add(a, batch);
     args_add(a, nonce);
     args_add(a, event);
-    return call_script(
-        q, SCRIPT_TELL, a,
-        &(struct queue_call){
-            .read = call_read_value, .done.value = done, .ctx = ctx, CALL_TABLE(codes)});
+    return call_value(q, SCRIPT_TELL, a, CALL_CODES(codes), done, ctx);
 }
