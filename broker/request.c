@@ -7,7 +7,7 @@
 
 const char *const request_key_names[] = {"GOOGLE_API_KEY", "GEMINI_API_KEY", NULL};
 
-static struct json_object *contents(const struct job *j)
+static struct json_object *contents(const struct job *j, enum err *e)
 {
     struct buf prompt = {.max = 2 * JOB_MAX_BYTES};
     struct json_object *list = json_object_new_array();
@@ -16,6 +16,7 @@ static struct json_object *contents(const struct job *j)
     struct json_object *part = json_object_new_object();
     job_compose(&prompt, j);
     json_put_str(part, "text", buf_span(&prompt));
+    *e = prompt.err;
     buf_free(&prompt);
     if (parts)
         json_object_array_add(parts, part);
@@ -57,14 +58,15 @@ static struct json_object *config(const struct job *j)
 void request_body(struct buf *out, const struct job *j)
 {
     struct json_object *o = json_object_new_object();
-    json_put(o, "contents", contents(j));
+    enum err e = OK;
+    json_put(o, "contents", contents(j, &e));
     json_put(o, "generationConfig", config(j));
     if (j->lane == JOB_FLEX || j->lane == JOB_PRIORITY)
         json_put_cstr(o, "serviceTier", job_lane_name(j->lane));
-    if (o)
+    if (o && e == OK)
         json_write(out, o);
-    else if (!out->err)
-        out->err = ERR_NOMEM;
+    else if (!out->err) // a part of the prompt would be paid for, too
+        out->err = o ? e : ERR_NOMEM;
     json_object_put(o);
 }
 

@@ -79,6 +79,11 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
     }
     read_job(t);
     check_model(t, c->model);
+    if (t->id.err ||
+        t->invalid.err == ERR_NOMEM) { // it would be taken for another, or for valid
+        task_free(t);
+        return NULL;
+    }
     task_read_times(t, c);
     return t;
 }

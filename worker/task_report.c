@@ -70,7 +70,8 @@ void task_report_again(struct task *t)
              t->job.model.ptr);
     o.lane_model = buf_span(&lane_model);
     t->state = TASK_REPORTING;
-    enum err e = queue_orphan(t->host->queue, &o, on_reported, t);
+    enum err e =
+        lane_model.err ? lane_model.err : queue_orphan(t->host->queue, &o, on_reported, t);
     buf_free(&lane_model);
     if (e != OK)
         on_reported(t, e, 0);

@@ -8,6 +8,7 @@
 #include "worker/task_private.h"
 
 #define MAX_EVENT (1u << 16)
+#define BACK_MS   1000 // until a job comes again of which nothing could be said
 
 struct task *task_of_mark(struct pump_item *item)
 {
@@ -31,28 +32,54 @@ struct event task_event(const struct task *t, enum event_type type)
                           .worker = span_of(t->host->name)};
 }
 
-void task_add_encoded(struct task *t, struct span event)
+static struct buf *next_event(struct task *t)
 {
     if (t->say.n == QUEUE_MAX_EVENTS)
-        return;
+        return NULL;
     struct buf *b = &t->say.events[t->say.n++];
     buf_clear(b);
     b->max = MAX_EVENT;
-    buf_add(b, event);
+    return b;
+}
+
+void task_add_encoded(struct task *t, struct span event)
+{
+    struct buf *b = next_event(t);
+    if (b)
+        buf_add(b, event);
 }
 
 void task_add_event(struct task *t, const struct event *e)
 {
-    struct buf encoded = {.max = MAX_EVENT};
-    event_encode(&encoded, e);
-    task_add_encoded(t, buf_span(&encoded));
-    buf_free(&encoded);
+    struct buf *b = next_event(t);
+    if (b)
+        event_encode(b, e);
+}
+
+static void forget_events(struct task *t)
+{
+    for (unsigned i = 0; i < t->say.n; i++)
+        buf_clear(&t->say.events[i]);
+    t->say.n = 0;
+}
+
+// Part of an event would be no event, and who reads its batch could go no further. Without
+// memory for it the job goes back instead: what is stored of it will be found.
+static bool speechless(struct task *t)
+{
+    bool is = false;
+    for (unsigned i = 0; i < t->say.n; i++)
+        is = is || t->say.events[i].err == ERR_NOMEM;
+    if (is)
+        forget_events(t);
+    return is;
 }
 
 void task_say(struct task *t, enum queue_op op, int64_t delay_ms)
 {
-    t->say.op = op;
-    t->say.delay_ms = delay_ms;
+    bool goes_back = speechless(t) && op != QUEUE_NOTE;
+    t->say.op = goes_back ? QUEUE_REQUEUE : op;
+    t->say.delay_ms = goes_back ? BACK_MS : delay_ms;
     task_enter(t);
     task_close_purse(t, NULL); // where no call was made
     t->state = op == QUEUE_NOTE ? TASK_WAITING : TASK_SETTLING;
@@ -125,9 +152,7 @@ static void told_settle(void *ctx, struct pump_item *item, char mark)
         task_unsettled(t, mark == PUMP_MAYBE ? pump_number(h->settles) : 0);
         return;
     }
-    for (unsigned i = 0; i < t->say.n; i++)
-        buf_clear(&t->say.events[i]);
-    t->say.n = 0;
+    forget_events(t);
     buf_clear(&t->say.detail);
     t->say.figures = (struct queue_figures){0};
     task_settled(t, mark);

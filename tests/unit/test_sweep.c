@@ -97,6 +97,28 @@ static enum err say_a_job(void *ctx)
     return err;
 }
 
+// What is sent is the whole prompt, or nothing, for it is paid for; and no other request's
+// digest comes of it, or that one's image would be given out for this one.
+static enum err ask_for_an_image(void *ctx)
+{
+    const char *whole = ctx;
+    const struct job j = {.title = SPAN("a cat"), .prompt = SPAN("on a fence")};
+    char digest[DIGEST_HEX];
+    struct buf body = {.max = 65536};
+    request_body(&body, &j);
+    enum err e = body.err;
+    if (e == OK)
+        assert_non_null(
+            strstr(buf_str(&body), "\"Subject:\\na cat\\n\\nPrompt:\\non a fence\""));
+    request_digest(&j, digest);
+    buf_free(&body);
+    if (*digest && *whole)
+        assert_string_equal(digest, whole);
+    if (*whole == '\0')
+        strcpy(ctx, digest);
+    return *digest ? e : ERR_NOMEM;
+}
+
 static enum err read_addresses(void *ctx)
 {
     (void)ctx;
@@ -152,7 +174,10 @@ static enum err split_json(void *ctx)
 static void values(void **state)
 {
     (void)state;
+    char digest[DIGEST_HEX] = "";
+    assert_int_equal(ask_for_an_image(digest), OK);
     fault_sweep(fault_alloc, ERR_NOMEM, say_a_job, NULL);
+    fault_sweep(fault_alloc, ERR_NOMEM, ask_for_an_image, digest);
     fault_sweep(fault_alloc, ERR_NOMEM, read_addresses, NULL);
     fault_sweep(fault_alloc, ERR_NOMEM, open_catalogue, NULL);
     fault_sweep(fault_alloc, ERR_NOMEM, split_json, NULL);
