@@ -79,8 +79,8 @@ struct task *task_new(struct task_host *h, uint64_t seq, const struct queue_clai
     }
     read_job(t);
     check_model(t, c->model);
-    if (t->id.err ||
-        t->invalid.err == ERR_NOMEM) { // it would be taken for another, or for valid
+    // It would be taken for another, or for valid.
+    if (t->id.err || t->invalid.err == ERR_NOMEM) {
         task_free(t);
         return NULL;
     }
