@@ -153,12 +153,21 @@ static void add_to_sheet(void *ctx, const struct output *o, uint32_t index)
         sheet_live_take(r->sheet, o, index);
 }
 
+// Large pictures, or many, take a while on a busy machine.
+static void say_if_it_lasts(struct run *r)
+{
+    const bool *finished = sheet_live_finished(r->sheet);
+    if (finished && session_wait_for(r->session, finished, 1.) != ERR_CANCELLED && !*finished)
+        cmd_say(0, "drawing the contact sheet; Ctrl-C leaves it out");
+}
+
 static void end_sheet(struct run *r)
 {
     struct sheet_result made;
     struct buf why = {.max = 1024};
     if (!r->sheet)
         return;
+    say_if_it_lasts(r);
     if (sheet_live_end(r->sheet, &made, &why) == OK)
         cmd_say(0, "contact sheet: %s/contact_sheet.png", r->at.folder);
     else

@@ -47,6 +47,11 @@ struct sheet_live *sheet_live_new(struct session *s, const struct output *o)
     return l;
 }
 
+const bool *sheet_live_finished(const struct sheet_live *l)
+{
+    return l->sheet ? sheet_finished(l->sheet) : NULL;
+}
+
 static enum err finish(struct sheet_live *l, struct sheet_result *r, struct buf *why)
 {
     enum err e = session_wait(l->session, sheet_finished(l->sheet));

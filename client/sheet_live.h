@@ -17,6 +17,8 @@ struct sheet_live;
 struct sheet_live *sheet_live_new(struct session *s, const struct output *o);
 // The result of job `index` is in `o`, and its images are in their places.
 void sheet_live_take(struct sheet_live *l, const struct output *o, uint32_t index);
+// Becomes true, in the session's loop, once nothing is left to wait for; NULL: nothing is.
+const bool *sheet_live_finished(const struct sheet_live *l);
 // After the batch's end, the manifest being there: waits for the sheet, which is made anew when
 // jobs were run again meanwhile. ERR_CANCELLED: the session was interrupted. Frees it.
 MUST_USE enum err sheet_live_end(struct sheet_live *l, struct sheet_result *r, struct buf *why);

@@ -16,11 +16,9 @@
 #include "worker/gate_private.h"
 #include "worker/keyring.h"
 
-#define RECHECK_US   50000 // how long "no limit is set" is believed while calls go out
-#define MAX_LIMIT    4096  // bytes
-#define MIN_AHEAD    4
-#define FAR_AGAIN_US 2000000 // until what is far away is asked for again, at most
-#define JITTER       0.1     // of a wait that ends for all workers at once
+#define RECHECK_US 50000 // how long "no limit is set" is believed while calls go out
+#define MAX_LIMIT  4096  // bytes
+#define JITTER     0.1   // of a wait that ends for all workers at once
 
 static void send_away(struct gate *g);
 
@@ -39,12 +37,6 @@ void gate_close_for(struct gate *g, int64_t us, bool jitter)
         until += (int64_t)((double)us * JITTER * random_unit());
     if (until > g->closed_us)
         g->closed_us = until;
-}
-
-// Each worker asks at a time of its own.
-int64_t gate_far_again(void)
-{
-    return (int64_t)(FAR_AGAIN_US * (0.5 + 0.5 * random_unit()));
 }
 
 void gate_close_far(struct gate *g, int64_t us)
@@ -66,25 +58,6 @@ static void let_through(struct gate *g, const struct gate_slot *slot)
         gate_add_extra(g, &p->takes, &slot->charged);
     g->held++;
     p->open(p, p->slot.us);
-}
-
-// Jobs of a limited group that are claimed before they have slots: about what the next grants
-// will bring. What is not asked for while it lies ahead of now and the lead is lost, so a
-// worker far from Redis waits for all slots that lie within the way there and back, too, and
-// for those of a lead more: claims take about as long. Never so many that other groups want
-// for calls in flight.
-static unsigned ahead(const struct gate *g)
-{
-    int64_t near = gate_horizon(g), span = near + g->all->lead_us;
-    int64_t most = g->all->options.concurrency * near / HORIZON_US / 4;
-    int64_t n = g->spacing_us > 0 ? span / g->spacing_us : MIN_AHEAD;
-    if (n < 2 * (int64_t)g->last_n)
-        n = 2 * g->last_n;
-    if (n < MIN_AHEAD)
-        n = MIN_AHEAD;
-    if (most > g->all->options.concurrency / 2)
-        most = g->all->options.concurrency / 2;
-    return (unsigned)(n < most ? n : most > 0 ? most : 1);
 }
 
 static bool is_probed(const struct gate *g)
@@ -127,7 +100,7 @@ static void advance_slots(struct gate *g, int64_t now)
     int64_t next = g->under_way && g->n_slots == 0 ? INT64_MAX : next_us(g);
     if (next < INT64_MAX)
         gate_again(g, next - now);
-    if (g->n_waiting < ahead(g))
+    if (g->n_waiting < gate_ahead(g))
         g->all->options.room(g->all->options.ctx);
     route_balance(g);
 }
@@ -280,7 +253,7 @@ unsigned gate_room(struct gate *g, unsigned want)
     }
     if (g->unlimited)
         return want;
-    unsigned most = ahead(g), may = g->n_waiting < most ? most - g->n_waiting : 0;
+    unsigned most = gate_ahead(g), may = g->n_waiting < most ? most - g->n_waiting : 0;
     return may < want ? may : want;
 }
 
@@ -340,17 +313,6 @@ static void never_sent(struct gate *g, const struct gate_pass *p)
         return;
     gate_add_extra(g, &p->slot.charged, &p->takes);
     gate_unused_slot(g, &p->slot);
-}
-
-// One slow answer of Redis does not make all that follow early; many do, a few calls later.
-void gate_ready(struct gate_pass *p)
-{
-    if (!p->through || !p->slot.us)
-        return;
-    int64_t *lead = &p->gate->all->lead_us, took = clock_boot_us() - p->opened_us;
-    int64_t want = took + took / 4 + 1000;
-    *lead = want > 2 * *lead ? 2 * *lead : want > *lead ? want : *lead - (*lead - want) / 32;
-    *lead = *lead < LEAD_US ? LEAD_US : *lead > LEAD_MAX ? LEAD_MAX : *lead;
 }
 
 bool gate_stops(const struct gate_pass *p)

@@ -8,11 +8,9 @@
 #include "worker/gate_private.h"
 #include "worker/keyring.h"
 
-#define TIMEOUT      5.0     // seconds, of one request
-#define PAUSE_US     20000   // between requests that get nothing
-#define FAR_US       1000000 // a slot that is so far away is not waited for at the gate
-#define FAR_AGAIN_US 2000000 // until it is asked again, at most
-#define FLIGHTS      3       // calls in flight are told of so often within a lease
+#define TIMEOUT 5.0     // seconds, of one request
+#define FAR_US  1000000 // a slot that is so far away is not waited for at the gate
+#define FLIGHTS 3       // calls in flight are told of so often within a lease
 
 // --- What limits ----------------------------------------------------------------------------
 
@@ -72,20 +70,6 @@ static void note_edit(struct gate *g, const struct limit_grant *grant)
 
 // --- Asking ---------------------------------------------------------------------------------
 
-int64_t gate_horizon(const struct gate *g)
-{
-    int64_t trip = g->trip_us < TRIP_MAX ? g->trip_us : TRIP_MAX;
-    return HORIZON_US + g->all->lead_us + trip;
-}
-
-// Until it is worth asking for slots again: where they are far away, what was set may change.
-static int64_t until_next(const struct gate *g, int64_t wait_us)
-{
-    int64_t near = gate_horizon(g);
-    int64_t us = wait_us > near ? wait_us - near + HORIZON_US / 2 : wait_us > 0 ? PAUSE_US : 0;
-    return us < FAR_AGAIN_US ? us : FAR_AGAIN_US;
-}
-
 static void tell_idle(struct gates *all)
 {
     void (*idle)(void *ctx) = all->idle;
@@ -129,7 +113,7 @@ static void granted(struct gate *g, const struct limit_grant *grant)
     skew_note(&g->skew, grant->server_us, now);
     note_limit(g, grant);
     gate_keep_slots(g, grant);
-    g->ask_us = now + until_next(g, grant->wait_us);
+    g->ask_us = now + gate_until_next(g, grant->wait_us);
     gate_again(g, 0);
     if (was_shut || g->unlimited)
         g->all->options.room(g->all->options.ctx);
@@ -141,7 +125,7 @@ static void on_grant(void *ctx, enum err e, const struct limit_grant *grant)
     struct gate *g = ctx;
     g->under_way = false;
     g->mute = e != OK;
-    g->trip_us += (clock_boot_us() - g->sent_us - g->trip_us) / 4;
+    gate_came_back(g);
     if (e == OK) {
         g->telling = (struct limit_news){0};
         g->failures = 0;

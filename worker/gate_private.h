@@ -11,13 +11,13 @@
 #include "worker/route.h"
 #include "worker/skew.h"
 
-#define MAX_TOLD   64     // batches that are told of a block
-#define GATE_SLOTS 256    // in hand
-#define GATE_WANT  128    // asked for at once
-#define LEAD_US    4000   // a call is let through so long before its slot at least, and
-#define LEAD_MAX   500000 // at most: it must be marked sent by then
-#define HORIZON_US 100000 // slots farther away are left to others
-#define TRIP_MAX   150000 // of an answer's way that is reckoned with
+#define MAX_TOLD     64      // batches that are told of a block
+#define GATE_SLOTS   256     // in hand
+#define GATE_WANT    128     // asked for at once
+#define LEAD_US      4000    // a call is let through so long before its slot at least, and
+#define LEAD_MAX     500000  // at most: it must be marked sent by then
+#define HORIZON_US   100000  // slots farther away are left to others
+#define FAR_AGAIN_US 2000000 // until what is far away is asked for again, at most
 
 TAILQ_HEAD(pass_list, gate_pass);
 
@@ -110,7 +110,6 @@ void gate_close_for(struct gate *g, int64_t us, bool jitter);
 // The next slot is far away: others may want the calls in flight that would wait for it, and
 // other projects the calls. It is asked again now and then, for limits may be raised meanwhile.
 void gate_close_far(struct gate *g, int64_t us);
-int64_t gate_far_again(void); // until what is far away is asked for again: each at its own time
 
 // gate_slots.c: slots in hand.
 void gate_keep_slots(struct gate *g, const struct limit_grant *grant);
@@ -123,11 +122,21 @@ void gate_unused_slot(struct gate *g, const struct gate_slot *s);
 void gate_add_extra(struct gate *g, const struct limit_units *took,
                     const struct limit_units *less);
 
-// gate_ask.c: talking to the limiter.
-void gate_ask(struct gate *g, unsigned want);
+// gate_pace.c: how early. In microseconds; gate_ready() of gate.h belongs there, too.
+void gate_came_back(struct gate *g); // the answer to what was asked
 // How far ahead slots are asked for: what lies before the next answer can come is not asked for
 // again.
 int64_t gate_horizon(const struct gate *g);
+// Until it is worth asking for slots again, the next one being so far away: where that is long,
+// what was set may change.
+int64_t gate_until_next(const struct gate *g, int64_t wait_us);
+int64_t gate_far_again(void); // the same for who is closed: each at its own time
+// Jobs of a limited group that are claimed before they have slots: about what the next grants
+// will bring, and never so many that other groups want for calls in flight.
+unsigned gate_ahead(const struct gate *g);
+
+// gate_ask.c: talking to the limiter.
+void gate_ask(struct gate *g, unsigned want);
 // Something to tell, beside what is asked: its share of calls in flight that is given back,
 // what calls came to, slots that were not used.
 bool gate_has_news(const struct gate *g);
