@@ -1,4 +1,4 @@
-// job_member.h - the table of a job's members; shared by job.c and job_wire.c only.
+// job_member.h - the table of a job's members; for the files job*.c only.
 #ifndef BROKER_JOB_MEMBER_H
 #define BROKER_JOB_MEMBER_H
 
@@ -38,4 +38,10 @@ MUST_USE enum err job_member_text(struct job *j, const struct job_member *m, str
                                   struct buf *why);
 MUST_USE enum err job_member_number(struct job *j, const struct job_member *m, double v,
                                     struct buf *why);
+// As a person wrote it: "10m", "16:9".
+MUST_USE enum err job_member_set(struct job *j, const struct job_member *m, struct span value,
+                                 struct buf *why);
+// What is there, whoever put it there; what is not there is well.
+MUST_USE enum err job_member_check(const struct job *j, const struct job_member *m,
+                                   struct buf *why);
 #endif

@@ -105,23 +105,9 @@ static bool group_ok(struct span s)
            (!slash || job_name_ok((struct span){slash + 1, s.len - n - 1}));
 }
 
-static enum err read_limits(struct reader *r, struct json_object *o)
+static enum err read_own_limits(struct reader *r, struct json_object *limits)
 {
-    struct json_object *limits = NULL;
     struct project *p = r->p;
-    struct span text;
-    if (json_object_object_get_ex(o, "limit", NULL)) {
-        if (!json_get_str(o, "limit", &text))
-            return wrong(r, "limit: must be text, as \"rpm=600\"");
-        enum err e = read_spec(r, text, &p->limit);
-        if (e != OK)
-            return e;
-    }
-    if (!json_object_object_get_ex(o, "limits", NULL))
-        return OK;
-    if (!json_get(o, "limits", json_type_object, &limits) ||
-        json_object_object_length(limits) > PROJECT_MAX_LIMITS)
-        return wrong(r, "limits: must be {MODEL or MODEL/LANE: \"rpm=600\"}, at most 64");
     json_object_object_foreach(limits, group, spec)
     {
         struct project_limit *l = &p->limits[p->n_limits++];
@@ -129,11 +115,27 @@ static enum err read_limits(struct reader *r, struct json_object *o)
             return wrong(r, "limits: must be {MODEL or MODEL/LANE: \"rpm=600\"}");
         if (!(l->group = strdup(group)))
             return ERR_NOMEM;
-        enum err e = read_spec(r, span_of(json_object_get_string(spec)), &l->spec);
+        enum err e = read_spec(r, members_text(spec), &l->spec);
         if (e != OK)
             return e;
     }
     return OK;
+}
+
+static enum err read_limits(struct reader *r, struct json_object *o)
+{
+    struct json_object *limit, *limits;
+    enum err e = OK;
+    if (!members_get(o, "limit", json_type_string, &limit))
+        return wrong(r, "limit: must be text, as \"rpm=600\"");
+    if (limit)
+        e = read_spec(r, members_text(limit), &r->p->limit);
+    if (e != OK)
+        return e;
+    if (!members_get(o, "limits", json_type_object, &limits) ||
+        (limits && json_object_object_length(limits) > PROJECT_MAX_LIMITS))
+        return wrong(r, "limits: must be {MODEL or MODEL/LANE: \"rpm=600\"}, at most 64");
+    return limits ? read_own_limits(r, limits) : OK;
 }
 
 // --- A project ------------------------------------------------------------------------------

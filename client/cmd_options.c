@@ -263,6 +263,34 @@ static enum err check_url(const char *url, struct buf *why)
     return e;
 }
 
+static enum err check_words(struct cmd *c)
+{
+    const struct command *command = c->command;
+    if (c->words.n >= (c->resume ? 0 : command->least) && c->words.n <= command->most)
+        return OK;
+    buf_addf(&c->why, "%s wants %s; see genfarm %s --help", command->name,
+             command->words[0] ? command->words : "no words", command->name);
+    return ERR_FORMAT;
+}
+
+static enum err check_budget(struct cmd *c)
+{
+    if (!c->budget_text ||
+        (text_usd(span_of(c->budget_text), &c->budget) == OK && c->budget > 0))
+        return OK;
+    buf_addf(&c->why, "--budget %.40s: must be dollars above zero, as 25 or 1.50",
+             c->budget_text);
+    return ERR_FORMAT;
+}
+
+static enum err check_queue(struct cmd *c)
+{
+    if (job_name_ok(span_of(c->queue)))
+        return OK;
+    buf_addf(&c->why, "--queue %s: 1 to 100 of A-Z a-z 0-9 . _ -", c->queue);
+    return ERR_FORMAT;
+}
+
 enum err cmd_read(struct cmd *c, int argc, char *const argv[])
 {
     struct opt table[TABLE];
@@ -276,23 +304,10 @@ enum err cmd_read(struct cmd *c, int argc, char *const argv[])
         c->queue = "default";
     if (!c->redis)
         c->redis = "redis://127.0.0.1:6379/0";
-    if (c->budget_text &&
-        (text_usd(span_of(c->budget_text), &c->budget) != OK || c->budget <= 0)) {
-        buf_addf(&c->why, "--budget %.40s: must be dollars above zero, as 25 or 1.50",
-                 c->budget_text);
-        return ERR_FORMAT;
-    }
-    bool resumed = c->resume != NULL;
-    if (c->words.n < (resumed ? 0 : c->command->least) || c->words.n > c->command->most) {
-        buf_addf(&c->why, "%s wants %s; see genfarm %s --help", c->command->name,
-                 c->command->words[0] ? c->command->words : "no words", c->command->name);
-        return ERR_FORMAT;
-    }
-    if (c->command->groups & CMD_CONNECT && (e = check_url(c->redis, &c->why)) != OK)
-        return e;
-    if (c->queue && !job_name_ok(span_of(c->queue))) {
-        buf_addf(&c->why, "--queue %s: 1 to 100 of A-Z a-z 0-9 . _ -", c->queue);
-        return ERR_FORMAT;
-    }
-    return OK;
+    e = check_budget(c);
+    if (e == OK)
+        e = check_words(c);
+    if (e == OK && c->command->groups & CMD_CONNECT)
+        e = check_url(c->redis, &c->why);
+    return e == OK ? check_queue(c) : e;
 }

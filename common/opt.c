@@ -37,42 +37,46 @@ static enum err in_bounds(const struct opt *o, double v)
     return bounded(o) && (v < o->min || v > o->max) ? ERR_RANGE : OK;
 }
 
+static enum err set_uint(const struct opt *o, enum err e, uint64_t v)
+{
+    if (e == OK)
+        e = in_bounds(o, (double)v);
+    if (e == OK)
+        *(uint64_t *)o->to = v;
+    return e;
+}
+
+static enum err set_int(const struct opt *o, enum err e, int64_t v)
+{
+    if (e == OK && o->type != OPT_USD)
+        e = in_bounds(o, (double)v);
+    if (e == OK)
+        *(int64_t *)o->to = v;
+    return e;
+}
+
+static enum err set_double(const struct opt *o, enum err e, double v)
+{
+    if (e == OK)
+        e = in_bounds(o, v);
+    if (e == OK)
+        *(double *)o->to = v;
+    return e;
+}
+
 static enum err set_number(const struct opt *o, struct span v)
 {
-    union {
-        uint64_t u;
-        int64_t i;
-        double d;
-    } n;
+    uint64_t u = 0;
+    int64_t i = 0;
+    double d = 0;
     enum err e;
     switch (o->type) {
-    case OPT_UINT:
-        if ((e = text_uint(v, 0, UINT64_MAX, &n.u)) || (e = in_bounds(o, (double)n.u)))
-            return e;
-        *(uint64_t *)o->to = n.u;
-        return OK;
-    case OPT_BYTES:
-        if ((e = text_bytes(v, &n.u)) || (e = in_bounds(o, (double)n.u)))
-            return e;
-        *(uint64_t *)o->to = n.u;
-        return OK;
-    case OPT_INT:
-        if ((e = text_int(v, INT64_MIN + 1, INT64_MAX, &n.i)) ||
-            (e = in_bounds(o, (double)n.i)))
-            return e;
-        *(int64_t *)o->to = n.i;
-        return OK;
-    case OPT_USD:
-        if ((e = text_usd(v, &n.i)))
-            return e;
-        *(int64_t *)o->to = n.i;
-        return OK;
-    default:
-        e = o->type == OPT_SECONDS ? text_duration(v, &n.d) : text_decimal(v, 0, 1e15, &n.d);
-        if (e || (e = in_bounds(o, n.d)))
-            return e;
-        *(double *)o->to = n.d;
-        return OK;
+    case OPT_UINT: e = text_uint(v, 0, UINT64_MAX, &u); return set_uint(o, e, u);
+    case OPT_BYTES: e = text_bytes(v, &u); return set_uint(o, e, u);
+    case OPT_INT: e = text_int(v, INT64_MIN + 1, INT64_MAX, &i); return set_int(o, e, i);
+    case OPT_USD: e = text_usd(v, &i); return set_int(o, e, i);
+    case OPT_SECONDS: e = text_duration(v, &d); return set_double(o, e, d);
+    default: e = text_decimal(v, 0, 1e15, &d); return set_double(o, e, d);
     }
 }
 

@@ -205,6 +205,37 @@ static int dry_run(struct program *p)
     return status;
 }
 
+// What was read of keys is in memory alone from here on.
+static void forget_keys(const struct settings *s)
+{
+    const char *google = getenv("GOOGLE_API_KEY"), *gemini = getenv("GEMINI_API_KEY");
+    if (!s->key_file && !s->projects_file && google && gemini && strcmp(google, gemini) != 0)
+        log_warn("two keys are set", "used=%s", "GOOGLE_API_KEY");
+    secret_forget(request_key_names);
+    projects_forget(&s->projects);
+}
+
+static enum err check_files(struct program *p, struct buf *why)
+{
+    const struct settings *s = &p->settings;
+    enum err e = catalogue_open(s->catalogue, &p->catalogue, why);
+    if (e == OK)
+        e = check_tiers(&s->projects, p->catalogue, why);
+    return e == OK ? make_folders(s, why) : e;
+}
+
+static enum err make_parts(struct program *p, struct buf *why)
+{
+    const struct settings *s = &p->settings;
+    struct gemini_options g = {s->base_url, s->spool, s->gemini_ca, (unsigned)s->concurrency};
+    p->pool = pool_new(p->loop, pool_cores(MAX_THREADS), 0);
+    p->provider = provider_gemini_new(p->loop, &g);
+    enum err e = p->pool && p->provider && make_keyrings(p) ? make_workers(p) : ERR_NOMEM;
+    if (e != OK)
+        buf_add_str(why, err_text(e));
+    return e;
+}
+
 static enum err begin(struct program *p, struct buf *why)
 {
     const struct settings *s = &p->settings;
@@ -215,27 +246,10 @@ static enum err begin(struct program *p, struct buf *why)
     }
     hide_keys(s);
     warn_of_files(s);
-    if (!s->key_file && !s->projects_file && getenv("GOOGLE_API_KEY") &&
-        getenv("GEMINI_API_KEY") &&
-        strcmp(getenv("GOOGLE_API_KEY"), getenv("GEMINI_API_KEY")) != 0)
-        log_warn("two keys are set", "used=%s", "GOOGLE_API_KEY");
-    secret_forget(request_key_names);
-    projects_forget(&s->projects);
+    forget_keys(s);
     raise_descriptors(s);
-    e = catalogue_open(s->catalogue, &p->catalogue, why);
-    if (e == OK)
-        e = check_tiers(&s->projects, p->catalogue, why);
-    if (e == OK)
-        e = make_folders(s, why);
-    if (e != OK)
-        return e;
-    struct gemini_options g = {s->base_url, s->spool, s->gemini_ca, (unsigned)s->concurrency};
-    p->pool = pool_new(p->loop, pool_cores(MAX_THREADS), 0);
-    p->provider = provider_gemini_new(p->loop, &g);
-    e = p->pool && p->provider && make_keyrings(p) ? make_workers(p) : ERR_NOMEM;
-    if (e != OK)
-        buf_add_str(why, err_text(e));
-    return e;
+    e = check_files(p, why);
+    return e == OK ? make_parts(p, why) : e;
 }
 
 // --- End ------------------------------------------------------------------------------------

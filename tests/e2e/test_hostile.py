@@ -200,6 +200,8 @@ class Checked(Farm):
         except subprocess.TimeoutExpired:
             p.send_signal(signal.SIGINT)  # it waits for a batch that cannot end
             out, err = p.communicate(timeout=20)
+            if p.returncode == -signal.SIGINT:  # not even connected yet: nothing was caught
+                p.returncode = 130
         r = subprocess.CompletedProcess(argv, p.returncode, out, err)
         said = r.stdout + r.stderr
         assert r.returncode in (0, 1, 2, 3, 4, 130), (argv, r.returncode, said[-3000:])
