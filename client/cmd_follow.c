@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "client/cmd_summary.h"
 #include "client/limited.h"
 #include "client/patience.h"
 #include "common/clock.h"
@@ -150,45 +151,6 @@ static void finish_folder(struct follow *f, const struct collect_batch *b,
     json_object_put(options);
 }
 
-static void say_gone(const struct collect_result *r, const struct collect_batch *b)
-{
-    cmd_say(0, "%u jobs completed, but their images are no longer where they were stored%s",
-            r->images_gone,
-            b->images_gone ? ": nobody fetched them before the workers' --keep, --keep-bytes "
-                             "or --max-stored had them removed"
-                           : "");
-}
-
-static void sum_up(const struct collect_result *r, double seconds)
-{
-    struct buf line = {.max = 1024};
-    buf_addf(&line, "%lld completed, %lld failed, %lld cancelled of %lld; ",
-             (long long)r->completed, (long long)r->failed, (long long)r->cancelled,
-             (long long)r->total);
-    cmd_show_usd(&line, r->cost_micro);
-    if (r->possible_double_bill > 0)
-        buf_addf(&line, "; %lld calls may have been billed twice",
-                 (long long)r->possible_double_bill);
-    if (seconds > 0)
-        buf_addf(&line, "; %.1f s", seconds);
-    cmd_say(0, "%s", buf_str(&line));
-    buf_free(&line);
-}
-
-static int status_of(const struct cmd *c, const struct collect_result *r, enum err e)
-{
-    if (e == ERR_CANCELLED)
-        return EXIT_INTERRUPTED;
-    if (e != OK)
-        return cmd_fail(c, e);
-    if (r->blocked && !r->ended)
-        return r->code == CODE_QUOTA_EXHAUSTED || r->code == CODE_BUDGET ? EXIT_QUOTA
-                                                                         : EXIT_CANNOT;
-    if (r->images_gone > 0)
-        return EXIT_CANNOT;
-    return r->failed + r->cancelled > 0 ? EXIT_JOBS : EXIT_DONE;
-}
-
 // --- Following ------------------------------------------------------------------------------
 
 static enum err open_folder(struct follow *f, const struct collect_batch *b)
@@ -266,13 +228,11 @@ static int finish(struct follow *f, const struct collect_batch *b, struct collec
         progress_end(f->progress, clock_mono_ms());
     else
         progress_hide(f->progress);
-    int status = status_of(f->cmd, r, e);
+    int status = cmd_summary_status(f->cmd, r, e);
     if (f->output && e != ERR_IO && e != ERR_FULL && e != ERR_MISSING)
         finish_folder(f, b, r, &status);
     if (over)
-        sum_up(r, seconds);
-    if (over && r->images_gone > 0)
-        say_gone(r, b);
+        cmd_summary_say(r, b, seconds);
     return status;
 }
 

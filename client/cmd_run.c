@@ -6,6 +6,7 @@
 
 #include "client/cmd_follow.h"
 #include "client/cmd_run_place.h"
+#include "client/cmd_summary.h"
 #include "client/farm.h"
 #include "client/folder_lock.h"
 #include "client/leftovers.h"
@@ -211,15 +212,8 @@ static int finish(struct run *r, const struct collect_result *result, int status
 static void sum_up(struct run *r)
 {
     struct collect_batch b = {0};
-    struct buf cost = {.max = 64};
-    if (collect_status(r->session, span_of(r->at.batch), &b) == OK) {
-        cmd_show_usd(&cost, b.cost_micro);
-        cmd_say(0, "%lld completed, %lld failed, %lld cancelled, %lld left of %lld; %s",
-                (long long)b.completed, (long long)b.failed, (long long)b.cancelled,
-                (long long)(b.total - b.completed - b.failed - b.cancelled), (long long)b.total,
-                buf_str(&cost));
-    }
-    buf_free(&cost);
+    if (collect_status(r->session, span_of(r->at.batch), &b) == OK)
+        cmd_summary_say_open(&b);
     collect_batch_free(&b);
 }
 

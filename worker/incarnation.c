@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "common/digest.h"
-#include "common/digest.h"
 
 void incarnation_fresh(char out[static INCARNATION_SIZE], const char *host)
 {
