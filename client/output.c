@@ -55,23 +55,30 @@ bool output_has_input(const struct output *o, uint32_t index)
     return job_at(o, index)->has_input;
 }
 
-bool output_job_input(const struct output *o, uint32_t index, struct job *job, struct buf *room)
+enum err output_job_input(const struct output *o, uint32_t index, struct job *job,
+                          struct buf *room)
 {
     const struct output_job *j = job_at(o, index);
-    return j->has_input && journal_read(&o->inputs, j->input, room) == OK &&
-           job_decode(job, buf_span(room), NULL) == OK;
+    enum err e = j->has_input ? journal_read(&o->inputs, j->input, room) : ERR_MISSING;
+    return e == OK ? job_decode(job, buf_span(room), NULL) : e;
 }
 
-struct json_object *output_job_event(const struct output *o, uint32_t index)
+enum err output_job_event(const struct output *o, uint32_t index, struct json_object **event)
 {
     const struct output_job *j = job_at(o, index);
     struct buf record = {.max = JOURNAL_MAX_RECORD + 1};
-    struct json_object *event = NULL;
-    if (j->state == OUTPUT_OPEN || journal_read(&o->results, j->result, &record) != OK ||
-        json_read(buf_span(&record), &event, NULL) != OK)
-        event = NULL;
+    enum err e =
+        j->state == OUTPUT_OPEN ? ERR_MISSING : journal_read(&o->results, j->result, &record);
+    *event = NULL;
+    if (e == OK)
+        e = json_read(buf_span(&record), event, NULL);
     buf_free(&record);
-    return event;
+    return e;
+}
+
+bool output_unread(enum err e)
+{
+    return e == ERR_NOMEM || e == ERR_IO;
 }
 
 // --- Events ----------------------------------------------------------------------------------

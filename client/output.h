@@ -60,7 +60,7 @@ MUST_USE enum err output_set_total(struct output *o, uint32_t total);
 bool output_next_ordered(struct output *o, struct buf *line);
 
 // What is known of a job, as its line of the manifest will say it. The caller owns it; NULL:
-// out of memory.
+// it cannot be read now.
 struct json_object *output_manifest_line(const struct output *o, uint32_t index);
 
 // --- Images ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ static enum err print_input(FILE *f, const struct job *j, int64_t samples)
 
 // How many of the jobs from `first` on are samples of the same input, and how many failed.
 static uint32_t samples_of(const struct output *o, uint32_t first, const struct job *j,
-                           int64_t *failed)
+                           int64_t *failed, enum err *e)
 {
     uint32_t i = first;
     struct job other;
@@ -26,7 +26,7 @@ static uint32_t samples_of(const struct output *o, uint32_t first, const struct 
     do {
         *failed += output_state(o, i) == OUTPUT_FAILED;
         i++;
-    } while (j->samples > 1 && output_job_input(o, i, &other, &room) &&
+    } while (j->samples > 1 && (*e = output_job_input(o, i, &other, &room)) == OK &&
              other.input == j->input && other.sample > 1);
     buf_free(&room);
     return i - first;
@@ -42,10 +42,13 @@ enum err output_failed_body(const struct output *o, FILE *f, const void *ctx)
     for (uint32_t i = 0; e == OK && i < o->jobs.counts.total; i += step) {
         int64_t failed;
         step = 1;
-        if (!output_job_input(o, i, &j, &room))
-            continue;
-        step = samples_of(o, i, &j, &failed);
-        if (failed)
+        e = output_job_input(o, i, &j, &room);
+        if (e == OK)
+            step = samples_of(o, i, &j, &failed, &e);
+        else
+            failed = 0;
+        e = output_unread(e) ? e : OK;
+        if (e == OK && failed)
             e = print_input(f, &j, failed);
     }
     buf_free(&room);

@@ -46,8 +46,8 @@ static void put_input(struct json_object *line, const struct job *j)
 }
 
 // The id as the input has it; else as the event told it; else the default.
-static void put_id(struct json_object *line, const struct job *j, uint32_t index,
-                   struct json_object *event)
+static enum err put_id(struct json_object *line, const struct job *j, uint32_t index,
+                       struct json_object *event)
 {
     struct span id;
     struct buf shown = {.max = JOB_MAX_ID + 1};
@@ -56,26 +56,46 @@ static void put_id(struct json_object *line, const struct job *j, uint32_t index
     else
         job_show_id(&shown, j, index);
     json_put_str(line, "id", buf_span(&shown));
+    enum err e = shown.err;
     buf_free(&shown);
+    return e;
+}
+
+static enum err make_line(const struct output *o, uint32_t index, struct json_object *line)
+{
+    struct job j = {.samples = 1};
+    struct buf room = {.max = JOB_MAX_BYTES + 1};
+    struct json_object *event;
+    enum err told = output_job_event(o, index, &event);
+    enum err kept = output_job_input(o, index, &j, &room);
+    json_put_int(line, "index", index);
+    enum err e = put_id(line, &j, index, event);
+    json_put_cstr(line, "status", state_name(output_state(o, index)));
+    if (kept == OK)
+        put_input(line, &j);
+    if (told == OK)
+        put_result(line, event);
+    json_object_put(event);
+    buf_free(&room);
+    return output_unread(told) ? told : output_unread(kept) ? kept : e;
+}
+
+// *line: NULL on failure.
+static enum err manifest_line(const struct output *o, uint32_t index, struct json_object **line)
+{
+    *line = json_object_new_object();
+    enum err e = *line ? make_line(o, index, *line) : ERR_NOMEM;
+    if (e == OK)
+        return OK;
+    json_object_put(*line);
+    *line = NULL;
+    return e;
 }
 
 struct json_object *output_manifest_line(const struct output *o, uint32_t index)
 {
-    struct job j = {.samples = 1};
-    struct buf room = {.max = JOB_MAX_BYTES + 1};
-    struct json_object *line = json_object_new_object();
-    struct json_object *event = output_job_event(o, index);
-    bool input = output_job_input(o, index, &j, &room);
-    json_put_int(line, "index", index);
-    put_id(line, &j, index, event);
-    json_put_cstr(line, "status", state_name(output_state(o, index)));
-    if (line && input)
-        put_input(line, &j);
-    if (line && event)
-        put_result(line, event);
-    json_object_put(event);
-    buf_free(&room);
-    return line;
+    struct json_object *line;
+    return manifest_line(o, index, &line) == OK ? line : NULL;
 }
 
 bool output_next_ordered(struct output *o, struct buf *line)
@@ -97,8 +117,10 @@ enum err output_manifest_body(const struct output *o, FILE *f, const void *ctx)
     enum err e = OK;
     (void)ctx;
     for (uint32_t i = 0; e == OK && i < o->jobs.counts.total; i++) {
-        struct json_object *line = output_manifest_line(o, i);
-        e = output_print(f, line);
+        struct json_object *line;
+        e = manifest_line(o, i, &line);
+        if (e == OK)
+            e = output_print(f, line);
         json_object_put(line);
     }
     return e;

@@ -60,14 +60,15 @@ static struct json_object *whole_metadata(const struct output *out,
     return o;
 }
 
-static void print_paths(const struct output *o, uint32_t index, FILE *f, bool *first)
+static enum err print_paths(const struct output *o, uint32_t index, FILE *f, bool *first)
 {
-    struct json_object *images, *event = output_job_event(o, index);
+    struct json_object *images, *event;
     struct buf text = {.max = OUTPUT_MAX_LINE};
+    enum err e = output_job_event(o, index, &event);
     size_t n = event && json_get(event, "images", json_type_array, &images)
                    ? json_object_array_length(images)
                    : 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n && !text.err; i++) {
         struct json_object *path = json_at(json_object_array_get_idx(images, i), "path");
         buf_clear(&text);
         json_write(&text, path);
@@ -75,7 +76,9 @@ static void print_paths(const struct output *o, uint32_t index, FILE *f, bool *f
         *first = false;
     }
     json_object_put(event);
+    e = output_unread(e) ? e : text.err;
     buf_free(&text);
+    return e;
 }
 
 // The images' paths come last and one by one: there may be a hundred thousand.
@@ -84,21 +87,22 @@ enum err output_metadata_body(const struct output *o, FILE *f, const void *ctx)
     struct buf text = {.max = OUTPUT_MAX_LINE};
     struct json_object *head = whole_metadata(o, ctx);
     bool first = true;
+    enum err e = OK;
     if (head)
         json_write(&text, head);
     json_object_put(head);
     if (!text.len || text.err) {
         buf_free(&text);
-        return text.err ? text.err : ERR_NOMEM;
+        return ERR_NOMEM;
     }
     fwrite(text.ptr, 1, text.len - 1, f); // all but the closing bracket
     fputs(",\"images\":[", f);
-    for (uint32_t i = 0; i < o->jobs.counts.total; i++)
+    for (uint32_t i = 0; e == OK && i < o->jobs.counts.total; i++)
         if (output_state(o, i) == OUTPUT_COMPLETED)
-            print_paths(o, i, f, &first);
+            e = print_paths(o, i, f, &first);
     fputs("]}\n", f);
     buf_free(&text);
-    return OK;
+    return e;
 }
 
 enum err output_started_body(const struct output *o, FILE *f, const void *ctx)

@@ -27,12 +27,15 @@ char *output_path(const struct output *o, const char *name);
 
 // --- One job (output.c) ----------------------------------------------------------------------
 
-// Its input, decoded; its spans point into `room`. False: there is none.
-bool output_job_input(const struct output *o, uint32_t index, struct job *job,
-                      struct buf *room);
-// Its terminal event, as event_json() wrote it; the caller owns it. NULL: it is open, or the
-// event cannot be read.
-struct json_object *output_job_event(const struct output *o, uint32_t index);
+// Its input, decoded; its spans point into `room`. ERR_MISSING: there is none.
+MUST_USE enum err output_job_input(const struct output *o, uint32_t index, struct job *job,
+                                   struct buf *room);
+// Its terminal event, as event_json() wrote it; the caller owns it. ERR_MISSING: it is open.
+MUST_USE enum err output_job_event(const struct output *o, uint32_t index,
+                                   struct json_object **event);
+// Of both: what is not there, or not to be understood, is left out of the files; what could not
+// be read now, which this tells, is no reason to.
+bool output_unread(enum err e);
 
 // --- Files (output_write.c) ------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 #include "broker/account.h"
 #include "test.h"
 
-static fault *kind;
+static fault *kind = fault_alloc;
 static unsigned nth;
 
 static void later(unsigned n)
