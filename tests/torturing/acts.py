@@ -1,4 +1,6 @@
 """What a plan may say, each verb a method: carried out on a storm's farm."""
+import time
+
 import damages
 import farm
 from child import Child
@@ -134,6 +136,10 @@ class Acts:
         what = (b.name, "--queue", b.spec["queue"]) if b else ("--queue", queue)
         self.steer("pause", *what)
         self.in_time(more["for"], lambda: self.steer("resume", *what))
+
+    def raise_budget(self, b):
+        b.raised = time.time()
+        self.steer("resume", b.name, "--queue", b.spec["queue"], "--budget", "2000")
 
     def foreign(self, queue, kind):
         self.storm.producers.append(

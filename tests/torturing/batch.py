@@ -31,6 +31,7 @@ class Batch:
         self.acknowledged = False
         self.cancelled = False  # as a whole, perhaps before all of it was there:
         self.closed = False     # then it takes no more
+        self.raised = None  # when its budget was, at the earliest; seconds since 1970
         self.submitter = self.watcher = self.collector = self.producer = None
         self.watched = self.collected = False  # to the end, as far as is known
         self.out = self.farm.path(self.name + ".watch")

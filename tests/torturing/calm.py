@@ -3,7 +3,7 @@ import os
 import signal
 import time
 
-from ledger import Ledger
+from ledger import Ledger, came
 from specs import QUEUES
 from storm import PATIENCE
 
@@ -102,12 +102,14 @@ class Calm:
             self.storm.ask("DEL", key)
 
     def raise_budgets(self):
-        """Until here no batch may have cost more, by the provider's own log."""
+        """Until then no batch may have cost more, by the provider's own log."""
         ledger = Ledger(self.storm.logs)
         for b in self.storm.batches:
             if not b.spec["budget"]:
                 continue
-            cost = sum(ledger.micro(x) for j in b.jobs for x in ledger.of(j["prompt"])) / 1e6
+            until = b.raised or float("inf")
+            cost = sum(ledger.micro(x) for j in b.jobs for x in ledger.of(j["prompt"])
+                       if came(x) < until) / 1e6
             assert cost <= b.spec["budget"], "%s: cost %f of %s" % (b.name, cost, b.spec["budget"])
             self.farm.genfarm("resume", b.name, "--queue", b.spec["queue"], "--budget", "2000")
 

@@ -14,6 +14,7 @@ from wire import Connection, Refused
 
 AOF = ("--appendonly", "yes", "--appendfsync", "always")
 PATIENCE = 150  # seconds for what must end by itself
+RAISED_AFTER = 12  # seconds, of a budget that does not allow all of its batch
 MOST_OPEN = 30  # batches that are begun and not yet collected
 
 
@@ -69,7 +70,10 @@ class Storm:
         if sum(not b.settled() for b in self.batches) >= MOST_OPEN:
             self.counts["left out"] += 1
             return
-        self.batches.append(Batch(self, spec))
+        b = Batch(self, spec)
+        self.batches.append(b)
+        if (spec["budget"] or 1000) < 1000:  # it is waited for by its clients, and soon by too many
+            self.in_time(RAISED_AFTER, lambda: self.acts.raise_budget(b))
         self.counts["batches"] += 1
         self.counts["jobs"] += spec["jobs"]
 
