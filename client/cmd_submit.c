@@ -73,7 +73,7 @@ static enum err submit(struct cmd *c, struct session *s, const struct inputs *in
                                .max_queue_bytes = (int64_t)c->max_queue_bytes,
                                .wait = c->wait,
                                .waiting = cmd_waiting};
-    enum err e = submit_batch(s, &o, r, &c->why);
+    enum err e = options.err == ERR_NOMEM ? ERR_NOMEM : submit_batch(s, &o, r, &c->why);
     buf_free(&from.route);
     buf_free(&from.map);
     buf_free(&options);
