@@ -78,13 +78,36 @@ static void add_part(struct buf *out, struct span name, uint64_t n, const char *
              is_usd(name) ? n * 1000000 : n, period);
 }
 
+#define PERIOD_SIZE 32
+
+// "100/1s", or "600" where the name says of what period: `us` gets its microseconds.
+static enum err read_period(struct span part, struct span name, struct span value,
+                            struct span *count, char us[static PERIOD_SIZE], struct buf *why)
+{
+    struct span period;
+    double seconds;
+    const char *fixed = bare_period(name);
+    if (split(value, '/', count, &period)) {
+        if (text_duration(period, &seconds) != OK || !(seconds >= 0.001) ||
+            seconds > MAX_PERIOD)
+            return wrong(why, part, "has no good period: 1ms to 31d, as 1s or 10m");
+        snprintf(us, PERIOD_SIZE, "%.0f", round(seconds * 1e6));
+        return OK;
+    }
+    if (!fixed)
+        return wrong(why, part,
+                     "needs a period, as req=100/1s; only rpm, ipm, tpm, rpd, usd10m and "
+                     "inflight have none");
+    snprintf(us, PERIOD_SIZE, "%s", fixed);
+    *count = value;
+    return OK;
+}
+
 static enum err read_part(struct span part, struct buf *out, struct span *name, struct buf *why)
 {
-    struct span value, count, period;
+    struct span value, count;
     uint64_t n;
-    double seconds;
-    char us[32];
-    const char *text = us;
+    char us[PERIOD_SIZE];
     if (span_is(part, "strict")) {
         *name = part;
         add_part(out, part, 1, "0");
@@ -92,21 +115,12 @@ static enum err read_part(struct span part, struct buf *out, struct span *name, 
     }
     if (!split(part, '=', name, &value) || !name_ok(*name))
         return wrong(why, part, "must be NAME=COUNT/PERIOD, as req=100/1s");
-    if (split(value, '/', &count, &period)) {
-        if (text_duration(period, &seconds) != OK || !(seconds >= 0.001) ||
-            seconds > MAX_PERIOD)
-            return wrong(why, part, "has no good period: 1ms to 31d, as 1s or 10m");
-        snprintf(us, sizeof us, "%.0f", round(seconds * 1e6));
-    } else if ((text = bare_period(*name))) {
-        count = value;
-    } else {
-        return wrong(why, part,
-                     "needs a period, as req=100/1s; only rpm, ipm, tpm, rpd, usd10m and "
-                     "inflight have none");
-    }
+    enum err e = read_period(part, *name, value, &count, us, why);
+    if (e != OK)
+        return e;
     if (text_uint(count, 1, MAX_COUNT, &n) != OK)
         return wrong(why, part, "has no good count: 1 to 1000000000");
-    add_part(out, *name, n, text);
+    add_part(out, *name, n, us);
     return OK;
 }
 

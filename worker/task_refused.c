@@ -236,30 +236,9 @@ static void hold(struct task *t, const struct provider_result *r, double seconds
     task_say(t, QUEUE_REQUEUE, 0);
 }
 
-void task_no_image(struct task *t, const struct provider_result *r)
+// The answer is the request's own, or nobody knows whose.
+static void count_attempt(struct task *t, const struct provider_result *r)
 {
-    t->made.outcome = r->code;
-    if (r->unknown) {
-        t->say.figures.unknown++;
-        add_problem(t, EVENT_UNKNOWN, r->code, r->reason, r->message, true, 0);
-    }
-    double seconds = is_unreached(t, r) ? uplink_failed(t->host->uplink) : 0;
-    if (seconds > 0) {
-        hold(t, r, seconds);
-        return;
-    }
-    if (r->retry == RETRY_COOL) {
-        cool_down(t, r);
-        return;
-    }
-    if (r->retry == RETRY_BLOCK) {
-        block(t, r);
-        return;
-    }
-    if (r->retry == RETRY_KEY) {
-        use_another_key(t);
-        return;
-    }
     if (r->code == CODE_OVERLOADED)
         gate_refused(t->pass.gate, r->delay_floor, t->sent_us, LIMIT_BY_CAPACITY);
     if (t->ticket.attempts < UINT8_MAX)
@@ -268,4 +247,24 @@ void task_no_image(struct task *t, const struct provider_result *r)
         try_again(t, r);
     else
         task_failed(t, r->code, r->reason, r->message, r->retry != RETRY_NO);
+}
+
+void task_no_image(struct task *t, const struct provider_result *r)
+{
+    t->made.outcome = r->code;
+    if (r->unknown) {
+        t->say.figures.unknown++;
+        add_problem(t, EVENT_UNKNOWN, r->code, r->reason, r->message, true, 0);
+    }
+    double seconds = is_unreached(t, r) ? uplink_failed(t->host->uplink) : 0;
+    if (seconds > 0)
+        hold(t, r, seconds);
+    else if (r->retry == RETRY_COOL)
+        cool_down(t, r);
+    else if (r->retry == RETRY_BLOCK)
+        block(t, r);
+    else if (r->retry == RETRY_KEY)
+        use_another_key(t);
+    else
+        count_attempt(t, r);
 }
