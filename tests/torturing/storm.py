@@ -23,6 +23,7 @@ class Storm:
         self.farm, self.plan = f, plan
         self.counts = collections.Counter()
         self.batches, self.steers, self.workers, self.producers = [], [], [], []
+        self.is_over = False
         self.later = []  # (time, what to do), beside the plan
         self.lease = 2
         f.env["ASAN_OPTIONS"] = "exitcode=99:detect_leaks=1"
@@ -64,6 +65,7 @@ class Storm:
                 _, verb, args = todo.pop(0)
                 getattr(self.acts, verb)(**args) if verb != "batch" else self.begin(args)
             self.step()
+        self.is_over = True
 
     def begin(self, spec):
         """Unless the machine does not keep up: its clients alone would then be all it runs."""
