@@ -45,7 +45,8 @@ enum err sheet_lay_out(struct sheet_layout *l, uint32_t cells, uint32_t columns,
         cell = choose_cell(cells);
     cell = cell < MIN_CELL ? MIN_CELL : least(cell, MAX_CELL);
     columns = columns ? columns : choose_columns(cells, cell);
-    columns = least(least(columns, (IMAGE_MAX_SIDE - GAP) / (cell + GAP)), cells ? cells : 1);
+    columns = least(least(columns, (IMAGE_MAX_SIDE - GAP) / (cell + GAP)), cells);
+    columns += columns == 0; // of no cells
     *l = (struct sheet_layout){.cells = cells,
                                .columns = columns,
                                .rows = (cells + columns - 1) / columns,

@@ -18,6 +18,10 @@ cppcheck --enable=warning,portability --quiet --error-exitcode=1 -I. -j"$(nproc)
   --suppress=uninitvar --suppress=ctuuninitvar --suppress=nullPointer --suppress=ctunullpointer \
   --suppress=memleak $rooms || status=1
 
-run-clang-tidy -quiet -p "$build" "$PWD/(${rooms// /|})/.*\.c$" 2>/dev/null |
-  grep -E '(error|warning): ' && status=1
+found=$(run-clang-tidy -quiet -p "$build" "$PWD/(${rooms// /|})/.*\.c$" 2>/dev/null |
+  grep -E '(error|warning): ')
+if [ -n "$found" ]; then
+  echo "$found"
+  status=1
+fi
 exit "$status"
