@@ -93,8 +93,10 @@ def far(one_way):
         Distance(farm.socket, farm.path("far.sock"), one_way)
         farm.genfarm("limits", "set", "gemini-3.1-flash-image", "req=100/1s")
         batch = farm.genfarm("submit", farm.prompts(JOBS)).stdout.strip()
-        farm.worker("--concurrency", "64", "--redis", "unix://" + farm.path("far.sock"))
+        worker = farm.worker("--concurrency", "64", "--redis", "unix://" + farm.path("far.sock"))
         farm.genfarm("watch", batch)
+        worker.terminate()
+        worker.wait(60)
         return {"far_percent": round(100 * used(times(farm), 100), 1)}
 
 
