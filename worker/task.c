@@ -1,6 +1,7 @@
 // task.c - the life of a task, state by state; see the picture in task.h.
 #include "worker/task.h"
 
+#include "common/backoff.h"
 #include "common/log.h"
 #include "common/timer.h"
 #include "worker/task_private.h"
@@ -32,6 +33,13 @@ void task_want_slot(struct task *t)
     t->host->ready(t->host->ctx, t);
 }
 
+// What is stored must not be paid for again because nobody could say that it is.
+static void look_again(struct task *t)
+{
+    t->state = TASK_LOOK_WAIT;
+    task_timer(t, backoff_delay(++t->look_tries, 0.1, 2., 0.05));
+}
+
 static void on_lookup(void *ctx, enum err e, struct span record, struct span why)
 {
     struct task *t = ctx;
@@ -41,6 +49,8 @@ static void on_lookup(void *ctx, enum err e, struct span record, struct span why
         task_gone(t);
     else if (e == OK)
         task_found(t, record);
+    else if (task_is_away(e))
+        look_again(t);
     else
         task_begin(t);
 }
@@ -56,8 +66,9 @@ void task_look_up(struct task *t)
     struct sink_item item = {
         .batch = buf_span(&t->batch), .index = t->ticket.index, .run = t->ticket.run};
     t->state = TASK_LOOKUP;
-    if (t->host->sink->ops->lookup(t->host->sink, &item, on_lookup, t) != OK)
-        task_begin(t);
+    enum err e = t->host->sink->ops->lookup(t->host->sink, &item, on_lookup, t);
+    if (e != OK)
+        on_lookup(t, e, SPAN(""), SPAN(""));
 }
 
 void task_start(struct task *t)
@@ -86,6 +97,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
     struct task *t = w->data;
     switch (t->state) {
     case TASK_SLOT: task_slot_time(t); break;
+    case TASK_LOOK_WAIT: task_look_up(t); break;
     case TASK_STORE_WAIT: task_store(t); break;
     case TASK_PARKED: task_want_slot(t); break;
     case TASK_REPORTING: task_report_again(t); break;

@@ -62,6 +62,7 @@ void task_abort(struct task *t)
             return;
         break;
     case TASK_ROW: t->over = true; return; // what its batch makes of it is still to come
+    case TASK_LOOK_WAIT:
     case TASK_BACKLOG:
     case TASK_PARKED:
     case TASK_GATHERED:

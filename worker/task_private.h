@@ -15,19 +15,20 @@
 
 enum task_state {
     TASK_NEW,
-    TASK_LOOKUP,   // is it stored already?
-    TASK_ASKING,   // does somebody else make the same request?
-    TASK_SEEKING,  // is what another one stored there?
-    TASK_BACKLOG,  // wants a concurrency slot
-    TASK_GATHERED, // wants to be put into an operation: see task_batch.h
-    TASK_ROW,      // of an operation; its answer has not come
-    TASK_GATE,     // wants a send slot
-    TASK_PARKED,   // its group is closed for a while
-    TASK_PURSE,    // wants room in what its user and its project may use
-    TASK_MARKING,  // is being marked as sent
-    TASK_SLOT,     // waits for its send slot's time
-    TASK_CALLING,  //
-    TASK_CHECKING, // its images are being checked
+    TASK_LOOKUP,    // is it stored already?
+    TASK_LOOK_WAIT, // nobody could tell; again soon
+    TASK_ASKING,    // does somebody else make the same request?
+    TASK_SEEKING,   // is what another one stored there?
+    TASK_BACKLOG,   // wants a concurrency slot
+    TASK_GATHERED,  // wants to be put into an operation: see task_batch.h
+    TASK_ROW,       // of an operation; its answer has not come
+    TASK_GATE,      // wants a send slot
+    TASK_PARKED,    // its group is closed for a while
+    TASK_PURSE,     // wants room in what its user and its project may use
+    TASK_MARKING,   // is being marked as sent
+    TASK_SLOT,      // waits for its send slot's time
+    TASK_CALLING,   //
+    TASK_CHECKING,  // its images are being checked
     TASK_STORING,
     TASK_STORE_WAIT, // storing failed; again soon
     TASK_WAITING,    // for its next try
@@ -63,6 +64,7 @@ struct task {
     struct provider_call *call;
     struct parcel *parcel;
     unsigned store_tries; // that failed
+    unsigned look_tries;  // so did these
     int64_t cost_micro;   // of the call whose images are in hand
     int64_t worst,
         reserved;       // millionths of USD: what a call may cost; kept in the budget for it
@@ -164,6 +166,7 @@ void task_failed_as(struct task *t, const struct event *of, struct span whose);
 void task_result(void *ctx, struct provider_result *r); // provider_done
 void task_found(struct task *t, struct span record);    // it was stored before
 void task_store(struct task *t);
+bool task_is_away(enum err e); // Redis is: that is waited for in any case
 
 // --- task_time.c: what time it has -----------------------------------------------------------
 

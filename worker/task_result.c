@@ -86,8 +86,8 @@ static void stored(struct task *t, const struct record *r, struct event *e)
     parcel_free(p);
 }
 
-// Redis being away is no trouble of the storage: it is waited for in any case.
-static bool is_away(enum err e)
+// That is no trouble of the storage.
+bool task_is_away(enum err e)
 {
     return e == ERR_NET || e == ERR_TIMEOUT || e == ERR_BUSY || e == ERR_LOST;
 }
@@ -99,7 +99,7 @@ static void not_stored(struct task *t, enum err e, struct span why)
         log_error("cannot store an image", "batch=%s index=%u why=\"%.*s\"", buf_str(&t->batch),
                   t->ticket.index, (int)why.len, why.ptr);
     }
-    if (t->store_tries >= STORE_TRIES && !is_away(e))
+    if (t->store_tries >= STORE_TRIES && !task_is_away(e))
         storage_fails(t->host->storage, why);
     t->state = TASK_STORE_WAIT;
     task_timer(t, backoff_delay(t->store_tries, 0.5, STORE_CAP_S, 0.2));
