@@ -237,7 +237,7 @@ static void hold(struct task *t, const struct provider_result *r, double seconds
 }
 
 // The answer is the request's own, or nobody knows whose.
-static void count_attempt(struct task *t, const struct provider_result *r)
+static void use_up_attempt(struct task *t, const struct provider_result *r)
 {
     if (r->code == CODE_OVERLOADED)
         gate_refused(t->pass.gate, r->delay_floor, t->sent_us, LIMIT_BY_CAPACITY);
@@ -266,5 +266,5 @@ void task_no_image(struct task *t, const struct provider_result *r)
     else if (r->retry == RETRY_KEY)
         use_another_key(t);
     else
-        count_attempt(t, r);
+        use_up_attempt(t, r);
 }

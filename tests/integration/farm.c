@@ -261,19 +261,24 @@ struct marks farm_settle_as(struct farm *f, struct hand *h, uint64_t number, siz
     return m;
 }
 
+struct event farm_event(enum event_type type, const struct held *job)
+{
+    return (struct event){.type = type,
+                          .run = job->ticket.run,
+                          .index = job->ticket.index,
+                          .ts_ms = 1,
+                          .id = span_of(job->id),
+                          .attempts = 1,
+                          .model = SPAN("m"),
+                          .code = type == EVENT_FAILED ? CODE_SAFETY : CODE_OK};
+}
+
 static void write_event(struct buf *out, enum queue_op op, const struct held *job)
 {
-    struct event e = {.type = op == QUEUE_COMPLETED                       ? EVENT_COMPLETED
-                              : op == QUEUE_FAILED || op == QUEUE_REFUSED ? EVENT_FAILED
-                                                                          : EVENT_CANCELLED,
-                      .run = job->ticket.run,
-                      .index = job->ticket.index,
-                      .ts_ms = 1,
-                      .id = span_of(job->id),
-                      .attempts = 1,
-                      .model = SPAN("m"),
-                      .code =
-                          op == QUEUE_FAILED || op == QUEUE_REFUSED ? CODE_SAFETY : CODE_OK};
+    struct event e = farm_event(op == QUEUE_COMPLETED                       ? EVENT_COMPLETED
+                                : op == QUEUE_FAILED || op == QUEUE_REFUSED ? EVENT_FAILED
+                                                                            : EVENT_CANCELLED,
+                                job);
     out->max = 65536;
     event_encode(out, &e);
     assert_int_equal(out->err, OK);

@@ -80,6 +80,8 @@ struct claims *farm_claim_at(struct farm *f, struct hand *h, uint64_t seq, unsig
 struct marks farm_sent(struct farm *f, struct hand *h, size_t n, const struct held *jobs);
 struct marks farm_sent_as(struct farm *f, const struct hand *h, uint64_t number, size_t n,
                           const struct held *jobs, int64_t worst); // worst: of each call
+// The event that a job ends with; its id is the job's.
+struct event farm_event(enum event_type type, const struct held *job);
 // Settles all of them in the same way; of terminal ones with the event that belongs to it.
 struct marks farm_settle(struct farm *f, struct hand *h, enum queue_op op, size_t n,
                          const struct held *jobs);

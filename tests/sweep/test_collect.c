@@ -35,18 +35,9 @@ static const char *const paths[] = {"images/00000_job-0.png", "images/00001_job-
 
 static struct event result_of(const struct shelf *s, const struct held *job, const char *sink)
 {
-    struct event e = {.type = EVENT_FAILED,
-                      .run = job->ticket.run,
-                      .index = job->ticket.index,
-                      .ts_ms = 1,
-                      .id = span_of(job->id),
-                      .attempts = 1,
-                      .model = SPAN("m"),
-                      .code = CODE_SAFETY};
-    if (e.index == 2)
-        return e;
-    e.type = EVENT_COMPLETED;
-    e.code = CODE_OK;
+    if (job->ticket.index == 2)
+        return farm_event(EVENT_FAILED, job);
+    struct event e = farm_event(EVENT_COMPLETED, job);
     e.sink = span_of(sink);
     e.n_images = 1;
     e.images[0] = (struct event_image){.path = span_of(paths[e.index]),

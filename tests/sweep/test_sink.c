@@ -214,36 +214,32 @@ static enum err find_it(void *ctx)
     return e;
 }
 
+static void sweep_all(fault *kind, enum err error, struct farm *f, bool in_redis)
+{
+    struct place p = {f, in_redis};
+    sweep(kind, error, store_one, &p);
+    sweep(kind, error, store_another, &p);
+    sweep(kind, error, find_it, &p);
+}
+
 static void in_redis(void **state)
 {
-    struct place p = {*state, true};
-    sweep(fault_alloc, ERR_NOMEM, store_one, &p);
-    sweep(fault_alloc, ERR_NOMEM, store_another, &p);
-    sweep(fault_alloc, ERR_NOMEM, find_it, &p);
+    sweep_all(fault_alloc, ERR_NOMEM, *state, true);
 }
 
 static void in_a_folder(void **state)
 {
-    struct place p = {*state, false};
-    sweep(fault_alloc, ERR_NOMEM, store_one, &p);
-    sweep(fault_alloc, ERR_NOMEM, store_another, &p);
-    sweep(fault_alloc, ERR_NOMEM, find_it, &p);
+    sweep_all(fault_alloc, ERR_NOMEM, *state, false);
 }
 
 static void on_a_full_disk(void **state)
 {
-    struct place p = {*state, false};
-    sweep(fault_write, ERR_FULL, store_one, &p);
-    sweep(fault_write, ERR_FULL, store_another, &p);
-    sweep(fault_write, ERR_FULL, find_it, &p);
+    sweep_all(fault_write, ERR_FULL, *state, false);
 }
 
 static void on_a_broken_disk(void **state)
 {
-    struct place p = {*state, false};
-    sweep(fault_sync, ERR_IO, store_one, &p);
-    sweep(fault_sync, ERR_IO, store_another, &p);
-    sweep(fault_sync, ERR_IO, find_it, &p);
+    sweep_all(fault_sync, ERR_IO, *state, false);
 }
 
 int main(void)
