@@ -69,6 +69,8 @@ static void on_grace(struct ev_loop *loop, ev_timer *t, int revents)
     struct worker *w = t->data;
     log_warn("the grace is over; calls in flight are left to the reaper", "calls=%u",
              tasks_in_flight(&w->tasks));
+    if (!purse_settled(w->purse, NULL, NULL))
+        log_warn("quotas miss what the last calls took", "queue=%s", w->options.queue);
     ev_break(w->loop, EVBREAK_ALL);
 }
 

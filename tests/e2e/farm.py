@@ -37,6 +37,18 @@ def mend(folder):
                        stdout=subprocess.DEVNULL)
 
 
+def end(processes):
+    for p in processes:
+        if p.poll() is None:
+            p.terminate()
+    for p in processes:
+        try:
+            p.wait(10)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+
+
 class Farm:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="gf")
@@ -49,15 +61,9 @@ class Farm:
         return self
 
     def __exit__(self, *_):
-        for p in reversed(self.children):
-            if p.poll() is None:
-                p.terminate()
-        for p in reversed(self.children):
-            try:
-                p.wait(10)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                p.wait()
+        servers = [p for p in self.children if "genfarm" not in os.path.basename(p.args[0])]
+        end([p for p in self.children if p not in servers])  # they have something to tell Redis
+        end(servers)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def path(self, *names):

@@ -68,6 +68,36 @@ def drain():
         assert len(f.requests()) == 60, "a drained call was repeated"
 
 
+def drain_without_redis(grace="60"):
+    """SIGTERM when Redis is gone: who has nothing to tell leaves; who did not tell yet what its
+    calls took waits for Redis within the grace. Returns the log of the one that may have."""
+    with Farm() as f:
+        f.emulator()
+        redis = f.redis("--appendonly", "yes")
+        idle = f.worker("--queue", "one", "--queue", "two")
+        worker = f.worker("--concurrency", "64", "--grace", grace)
+        f.genfarm("watch", f.genfarm("submit", f.prompts(50), "--user", "kim").stdout.strip())
+        redis.kill()
+        redis.wait()
+        for w in idle, worker:
+            w.send_signal(signal.SIGTERM)
+        assert idle.wait(30) == 0
+        if grace == "60":
+            f.redis("--appendonly", "yes")
+        assert worker.wait(30) == 0
+        if grace == "60":
+            kim = json.loads(f.genfarm("quota", "user:kim", "--json").stdout)
+            assert kim["month"]["used"]["calls"] == 50, kim
+        with open(f.path("worker3.log")) as log:
+            return log.read()
+
+
+def grace_without_redis():
+    """When the grace ends before Redis is back, it says what nobody will know."""
+    assert any("quotas miss what the last calls took" in drain_without_redis("1")
+               for _ in range(10)), "ten times all was told within a moment"
+
+
 def lost_worker():
     """kill -9 of a worker: its calls are told as unknown and done again after the lease."""
     with Farm() as f:
@@ -162,5 +192,5 @@ def library():
         assert p.returncode == 1 and "job 1" in p.stderr and "prompt" in p.stderr
 
 
-farm.main([three_workers_two_watchers, collected_afterwards, drain, lost_worker, steering,
-           other_language, library])
+farm.main([three_workers_two_watchers, collected_afterwards, drain, drain_without_redis,
+           grace_without_redis, lost_worker, steering, other_language, library])
