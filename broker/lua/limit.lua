@@ -5,7 +5,9 @@
 -- of all dimensions' TATs, and moves each of them on by T x what its call takes of it. Source of
 -- the algorithm: ATM Forum TM 4.1, generic cell rate algorithm; as a limiter, B. Jordan's
 -- "throttled". A call goes out between its slot and slot + d (10 ms). With T = (P + d) / N at most
--- N + 1 calls fall into any window of length P; with (P + d) / (N - 1), `strict`, at most N.
+-- N + 1 calls fall into any window of length P; with any longer T, `strict`, at most N. It is longer
+-- by what calls may differ on their way: a hundredth, which at large N would be more than a call, and
+-- there by a call: (P + d) / (N - 1).
 --
 -- A slot that no call used is as if it had never been granted, if nobody was granted a later one:
 -- then the TATs go back. Else somebody's calls may stand right behind it, and it is forfeit; but a
@@ -303,7 +305,7 @@ local function dimension(d, sure)
   local i, T = #names + 1, T_of(d)
   names[i] = d[1]
   what[i] = WHAT[d[1]] or string.sub(d[1], 1, 3) == 'usd' and 'micro' or 'calls'
-  unit[i] = sure and d[2] > 1 and T * d[2] / (d[2] - 1) or T
+  unit[i] = sure and T * (1 + math.min(0.01, 1 / (d[2] - 1))) or T
   tat[i] = number('tat:' .. d[1], 0)
 end
 local strict = string.find(h.spec or '', 'strict=1/0', 1, true) ~= nil

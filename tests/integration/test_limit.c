@@ -216,6 +216,11 @@ static void strict_is_one_less(void **state)
     ask_ok(f, &(struct limit_request){.group = GROUP, .want = 50, .horizon_us = 10000000}, &g);
     assert_int_equal(g.n, 50);
     assert_at_most(g.at, g.n, 10, 1000000);
+    assert_in_range((g.at[49] - g.at[0]) / 49, 101500, 102100); // 98 % are used
+    set(f, "req=1/100ms,strict");
+    ask_ok(f, &(struct limit_request){.group = GROUP, .want = 5, .horizon_us = 10000000}, &g);
+    assert_int_equal(g.n, 5);
+    assert_at_most(g.at, g.n, 1, 100000);
 }
 
 static void each_call_counts_as_what_it_takes(void **state)
@@ -463,12 +468,12 @@ static void learned_limits_are_cut_too(void **state)
     ask_ok(f, &r, &g);
     refuse(f, 0, g.server_us, true); // nothing that could be cut
     assert_near(rate(f), 1);
-    learn(f, "rpm=61/60000000");
+    learn(f, "rpm=301/60000000");
     ask_ok(f, &r, &g);
     refuse(f, 0, g.server_us + 1000, true);
     assert_near(rate(f), 0.7);
     g = two_slots(f);
-    assert_in_range(g.at[1] - g.at[0], 1000166 / 7 * 10, 1000167 / 7 * 10 + 10);
+    assert_in_range(g.at[1] - g.at[0], 200033 / 7 * 10, 200034 / 7 * 10 + 10);
 }
 
 // Without a limit, too, workers that only ask whether there is one are told.
@@ -704,17 +709,18 @@ static void the_servers_clock_says_which_day_it_is(void **state)
     assert_in_range(g.day_ends_us, g.server_us, g.server_us + 90000000000);
 }
 
-// A minute and the slack, over one call less: with N + 1 in a window the provider would refuse.
+// A minute and the slack, over one call less: with N + 1 in a window the provider would refuse. Of
+// less than a hundred, a hundredth more, see limit.lua.
 static void what_the_provider_allows_bounds_what_was_set(void **state)
 {
     struct farm *f = *state;
     set(f, "rpm=600");
-    struct grant g = learn(f, "rpm=61/60000000");
-    assert_string_equal(g.learned, "rpm=61/60000000");
+    struct grant g = learn(f, "rpm=301/60000000");
+    assert_string_equal(g.learned, "rpm=301/60000000");
     assert_true(g.learned_us > 3590000000 && g.learned_us <= 3600000000);
     g = two_slots(f);
     assert_string_equal(g.spec, "rpm=600/60000000"); // as it was set
-    assert_in_range(g.at[1] - g.at[0], 1000166, 1000167);
+    assert_in_range(g.at[1] - g.at[0], 200033, 200034);
     learn(f, "rpm=6000/60000000"); // never raises it
     g = two_slots(f);
     assert_in_range(g.at[1] - g.at[0], 100016, 100017);
@@ -725,11 +731,11 @@ static void what_the_provider_allows_bounds_what_was_set(void **state)
 static void what_the_provider_allows_is_a_limit_where_none_is(void **state)
 {
     struct farm *f = *state;
-    learn(f, "rpm=61/60000000,tpm=1000/60000000");
+    learn(f, "rpm=301/60000000,tpm=1000/60000000");
     struct grant g = two_slots(f);
     assert_string_equal(g.spec, "");
-    assert_string_equal(g.learned, "rpm=61/60000000,tpm=1000/60000000");
-    assert_in_range(g.at[1] - g.at[0], 1000166, 1000167);
+    assert_string_equal(g.learned, "rpm=301/60000000,tpm=1000/60000000");
+    assert_in_range(g.at[1] - g.at[0], 200033, 200034);
     put(f, GROUP, SPAN("")); // cleared
     g = two_slots(f);
     assert_string_equal(g.learned, "");
