@@ -4,103 +4,48 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sentinel.h"
 #include "test.h"
 #include "wait.h"
 
 struct site {
     struct ev_loop *loop;
-    struct redis_server *primary, *replica, *sentinel;
-    char ports[3][8]; // of these
-    char dead[8];     // where nobody listens
-    char file[160];   // the sentinel's settings
-    const char *args[3][12];
-    char url[256];
+    struct sentinel_site *of;
 };
-
-static void pick_port(char port[static 8])
-{
-    snprintf(port, 8, "%u", redis_server_free_port());
-}
-
-static const char *const *server_args(struct site *s, int i)
-{
-    const char *args[] = {
-        "--port", s->ports[i], "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0", NULL};
-    memcpy(s->args[i], args, sizeof args);
-    return s->args[i];
-}
-
-static void replica_in_sync(struct site *s)
-{
-    redis_server_do(s->replica, "REPLICAOF 127.0.0.1 %s", s->ports[0]);
-    while (redis_server_number(s->primary, "WAIT 1 100") == 0)
-        ;
-}
-
-// The replica must be there before: a sentinel looks for new ones every ten seconds only.
-static void start_sentinel(struct site *s)
-{
-    const char *args[] = {s->file,  "--sentinel", "--port", s->ports[2],
-                          "--bind", "127.0.0.1",  NULL};
-    memcpy(s->args[2], args, sizeof args);
-    s->sentinel = redis_server_new(s->args[2]);
-    snprintf(s->file, sizeof s->file, "%s/sentinel.conf", redis_server_dir(s->sentinel));
-    FILE *f = fopen(s->file, "w");
-    assert_non_null(f);
-    fprintf(f,
-            "sentinel monitor farm 127.0.0.1 %s 1\n"
-            "sentinel down-after-milliseconds farm 300\n"
-            "sentinel failover-timeout farm 2000\n",
-            s->ports[0]);
-    fclose(f);
-    redis_server_again(s->sentinel);
-}
 
 static int open_site(void **state)
 {
-    struct site *s = calloc(1, sizeof *s);
-    s->loop = ev_loop_new(EVFLAG_AUTO);
-    for (int i = 0; i < 3; i++)
-        pick_port(s->ports[i]);
-    pick_port(s->dead);
-    s->primary = redis_server_start(server_args(s, 0));
-    s->replica = redis_server_start(server_args(s, 1));
-    replica_in_sync(s);
-    start_sentinel(s);
-    snprintf(s->url, sizeof s->url, "redis+sentinel://127.0.0.1:%s,127.0.0.1:%s/farm", s->dead,
-             s->ports[2]);
-    *state = s;
+    static struct site s;
+    s = (struct site){ev_loop_new(EVFLAG_AUTO), sentinel_site_start()};
+    *state = &s;
     return 0;
 }
 
 static int close_site(void **state)
 {
     struct site *s = *state;
-    redis_server_stop(s->sentinel);
-    redis_server_stop(s->replica);
-    redis_server_stop(s->primary);
+    sentinel_site_stop(s->of);
     ev_loop_destroy(s->loop);
-    free(s);
     return 0;
 }
 
 static struct link *site_link(struct site *s, const char *url)
 {
-    return link_new(s->loop, url ? url : s->url, NULL);
+    return link_new(s->loop, url ? url : s->of->url, NULL);
 }
 
 static void the_primary_is_found(void **state)
 {
     struct site *s = *state;
     char url[300];
-    snprintf(url, sizeof url, "%s/3", s->url);
+    snprintf(url, sizeof url, "%s/3", s->of->url);
     struct link *l = site_link(s, url);
     assert_false(redis_ready(l->redis));
     link_up(l);
     assert_int_equal(l->downs, 0); // that the first sentinel is away is not told
     assert_true(redis_version(l->redis) >= 60200);
     assert_int_equal(link_say(l, 2, "SET here 1").err, OK);
-    redisReply *space = redis_server_ask(s->primary, "INFO keyspace");
+    redisReply *space = redis_server_ask(s->of->primary, "INFO keyspace");
     assert_non_null(strstr(space->str, "db3:keys=1"));
     freeReplyObject(space);
     link_free(l);
@@ -110,8 +55,8 @@ static void nobody_knows_the_name(void **state)
 {
     struct site *s = *state;
     char url[256];
-    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%s,127.0.0.1:%s/other", s->ports[2],
-             s->dead);
+    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%s,127.0.0.1:%s/other",
+             s->of->ports[2], s->of->dead);
     struct link *l = site_link(s, url);
     link_down(l);
     assert_int_equal(l->why, ERR_MISSING); // which tells more than that one is away
@@ -125,13 +70,13 @@ static void no_sentinel_is_there(void **state)
 {
     struct site *s = *state;
     char url[256];
-    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%s/farm", s->dead);
+    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%s/farm", s->of->dead);
     struct link *l = site_link(s, url);
     link_down(l);
     assert_int_equal(l->why, ERR_NET);
     assert_non_null(strstr(redis_why(l->redis), "refused"));
     link_free(l);
-    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%s/farm", s->ports[0]);
+    snprintf(url, sizeof url, "redis+sentinel://127.0.0.1:%s/farm", s->of->ports[0]);
     l = site_link(s, url);
     link_down(l);
     assert_int_equal(l->why, ERR_SERVER); // a server, but no sentinel
@@ -143,21 +88,12 @@ static void a_password_is_for_the_primary(void **state)
 {
     struct site *s = *state;
     char url[256];
-    redis_server_do(s->primary, "ACL SETUSER farm on >pw ~* +@all");
-    snprintf(url, sizeof url, "redis+sentinel://farm:pw@127.0.0.1:%s/farm", s->ports[2]);
+    redis_server_do(s->of->primary, "ACL SETUSER farm on >pw ~* +@all");
+    snprintf(url, sizeof url, "redis+sentinel://farm:pw@127.0.0.1:%s/farm", s->of->ports[2]);
     struct link *l = site_link(s, url);
     link_up(l);
     assert_string_equal(link_say(l, 2, "ACL WHOAMI").text, "farm");
     link_free(l);
-}
-
-static bool sentinel_is_listened_to(void *ctx)
-{
-    struct site *s = ctx;
-    redisReply *r = redis_server_ask(s->sentinel, "CLIENT LIST TYPE pubsub");
-    bool yes = r->type == REDIS_REPLY_STRING && strstr(r->str, "name=test");
-    freeReplyObject(r);
-    return yes;
 }
 
 static void a_sentinel_may_go_and_come_back(void **state)
@@ -165,12 +101,12 @@ static void a_sentinel_may_go_and_come_back(void **state)
     struct site *s = *state;
     struct link *l = site_link(s, NULL);
     link_up(l);
-    wait_until(s->loop, sentinel_is_listened_to, s, "a subscription");
-    redis_server_kill(s->sentinel);
+    wait_until(s->loop, sentinel_is_listened_to, s->of, "a subscription");
+    redis_server_kill(s->of->sentinel);
     assert_string_equal(link_say(l, 2, "PING").text, "PONG");
     wait_seconds(s->loop, 0.3);
-    redis_server_again(s->sentinel);
-    wait_until(s->loop, sentinel_is_listened_to, s, "another subscription");
+    redis_server_again(s->of->sentinel);
+    wait_until(s->loop, sentinel_is_listened_to, s->of, "another subscription");
     assert_int_equal(l->downs, 0);
     link_free(l);
 }
@@ -182,16 +118,16 @@ static void a_primary_that_hangs_is_left(void **state)
     struct link *l = site_link(s, NULL);
     struct said waits;
     link_up(l);
-    wait_until(s->loop, sentinel_is_listened_to, s, "a subscription");
+    wait_until(s->loop, sentinel_is_listened_to, s->of, "a subscription");
     assert_int_equal(link_begin(l, 60, &waits, "BLPOP nothing 50"), OK);
-    redis_server_pause(s->primary);
+    redis_server_pause(s->of->primary);
     link_down(l);
     assert_int_equal(waits.err, ERR_NET);
     assert_int_equal(waits.times, 1);
     link_up(l);
     assert_int_equal(link_say(l, 2, "SET after 1").err, OK);
-    assert_int_equal(redis_server_number(s->replica, "EXISTS after"), 1);
-    redis_server_resume(s->primary);
+    assert_int_equal(redis_server_number(s->of->replica, "EXISTS after"), 1);
+    redis_server_resume(s->of->primary);
     link_free(l);
 
     // Who comes now is not sent to the old one, whatever it still takes itself for.

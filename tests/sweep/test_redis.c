@@ -1,5 +1,6 @@
-// test_redis.c - memory that runs out while a program talks to one server, or to the nodes of a
-// cluster: whoever asked is told once, and with the right answer; the connection is made again.
+// test_redis.c - memory that runs out while a program talks to one server, to the nodes of a
+// cluster, or to the primary that a sentinel names, and then another one: whoever asked is told
+// once, and with the right answer; the connection is made again, and goes where the primary is.
 #include "common/redis.h"
 
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include "cluster.h"
+#include "sentinel.h"
 #include "sweep.h"
 #include "test.h"
 
@@ -25,6 +27,7 @@ struct talk {
     struct redis_server *const *servers;
     size_t n_servers;
     const char *url;
+    struct sentinel_site *site; // NULL: it is none
     struct redis *redis;
     struct question questions[N];
     unsigned ups, answers;
@@ -35,6 +38,14 @@ static struct redis_script echo = {.name = "echo", .source = SPAN("return ARGV[1
 static size_t place_of(const struct question *q)
 {
     return (size_t)(q - q->talk->questions);
+}
+
+static void cut(const struct talk *t)
+{
+    for (size_t i = 0; i < t->n_servers; i++)
+        redis_server_do(t->servers[i], "CLIENT KILL TYPE normal");
+    if (t->site)
+        redis_server_do(t->site->sentinel, "CLIENT KILL TYPE pubsub");
 }
 
 static void on_answer(void *ctx, enum err e, const redisReply *reply)
@@ -50,8 +61,7 @@ static void on_answer(void *ctx, enum err e, const redisReply *reply)
     else
         assert_string_equal(reply->str, "OK");
     if (++q->talk->answers == CUT)
-        for (size_t i = 0; i < q->talk->n_servers; i++)
-            redis_server_do(q->talk->servers[i], "CLIENT KILL TYPE normal");
+        cut(q->talk);
 }
 
 // Every other one is a script, which the server does not know yet.
@@ -80,6 +90,20 @@ static bool all_answered(void *ctx)
         all = all && q->answered;
     }
     return all;
+}
+
+// Again, after the first one's primary has become a replica, which holds nothing of what is
+// said from now on.
+static void ask_the_other(struct talk *t)
+{
+    sentinel_site_switch(t->site);
+    redis_server_do(t->site->primary, "FLUSHALL");
+    for (size_t i = 0; i < N; i++)
+        t->questions[i].answered = false;
+    t->answers = 0;
+    wait_until(t->loop, all_answered, t, "all to be answered by the other one");
+    for (size_t i = 0; i < N; i += 2)
+        assert_int_equal(redis_server_number(t->site->primary, "EXISTS k%u", (unsigned)i), 1);
 }
 
 static void on_state(void *ctx, bool up, enum err why)
@@ -121,6 +145,8 @@ static enum err talk(void *ctx)
         redis_home(t.redis, SPAN("k1"));
         wait_until(t.loop, all_answered, &t, "all to be answered");
         assert_true(t.ups > 0);
+        if (t.site)
+            ask_the_other(&t);
         end(&t);
     }
     fault_forget();
@@ -148,11 +174,25 @@ static void a_cluster(void **state)
     cluster_stop(c);
 }
 
+// It takes nobody for down, however slow this machine is: the roles are changed by hand.
+static void a_sentinel(void **state)
+{
+    struct farm *f = *state;
+    struct sentinel_site *s = sentinel_site_start();
+    redis_server_do(s->sentinel, "SENTINEL SET farm down-after-milliseconds 3600000");
+    struct redis_server *const both[] = {s->primary, s->replica};
+    struct talk t = {
+        .loop = f->loop, .servers = both, .n_servers = 2, .url = s->url, .site = s};
+    sweep(fault_alloc, ERR_NOMEM, talk, &t);
+    sentinel_site_stop(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_server),
         cmocka_unit_test(a_cluster),
+        cmocka_unit_test(a_sentinel),
     };
     return cmocka_run_group_tests(tests, farm_open, farm_close);
 }
