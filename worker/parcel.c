@@ -37,6 +37,12 @@ static void copy(struct buf *to, struct span from, size_t max)
     buf_add(to, from.len <= max ? from : (struct span){from.ptr, max});
 }
 
+// Without memory for a text it would be stored as if there were none.
+static bool has_texts(const struct parcel *p)
+{
+    return !p->text.err && !p->model_version.err && !p->response_id.err;
+}
+
 struct parcel *parcel_new(struct provider_result *r)
 {
     struct parcel *p = calloc(1, sizeof *p);
@@ -45,6 +51,10 @@ struct parcel *parcel_new(struct provider_result *r)
     copy(&p->text, r->text, MAX_TEXT);
     copy(&p->model_version, r->model_version, JOB_MAX_NAME);
     copy(&p->response_id, r->response_id, 200);
+    if (!has_texts(p)) {
+        parcel_free(p);
+        return NULL;
+    }
     p->why.max = MAX_NAME;
     p->latency_ms = r->latency_ms;
     p->input_tokens = r->input_tokens;
@@ -80,7 +90,7 @@ struct parcel *parcel_shared(const struct event *e, struct span text, struct spa
     p->n = e->n_images;
     for (unsigned i = 0; i < p->n; i++)
         p->names[i].max = MAX_NAME;
-    if (copy_event(e, &p->source_event, &p->origin) != OK || p->text.err ||
+    if (copy_event(e, &p->source_event, &p->origin) != OK || !has_texts(p) ||
         p->source_batch.err) {
         parcel_free(p);
         return NULL;
