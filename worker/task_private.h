@@ -8,6 +8,7 @@
 #include "broker/job.h"
 #include "worker/parcel.h"
 #include "worker/pump.h"
+#include "worker/purse.h"
 #include "worker/route.h"
 #include "worker/sink.h"
 #include "worker/task.h"
@@ -58,6 +59,8 @@ struct task {
     bool affordable;          // GATHERED: there is room for it in what may be used
     bool row;                 // its call is of an operation, begun then:
     int64_t begun_ms;         // server time
+    bool corrects;            // ROW: its settle is to tell the purse what its call took:
+    struct purse_took took;   //
     struct gate_pass pass;    // pass.gate: whose project the call goes through
     int64_t slot_us, sent_us; // clock_boot_us(): its send slot; when the call was made
     ev_timer timer;
@@ -122,14 +125,15 @@ void task_enter_found(struct task *t, const struct record *r, const struct event
 
 // --- task_purse.c: what its user and its project may use ------------------------------------
 
-struct purse_took;
 void task_enter_purse(struct task *t); // task_mark() follows, or a settle
 // The call is over, or is not made (NULL). Nothing when none was reserved for.
 void task_close_purse(struct task *t, const struct purse_took *took);
 // The same for a job that is gathered for an operation: `affordable`, or a settle, follows.
 void task_gather_purse(struct task *t);
-// A row of an operation has its answer: what it took, where that was reckoned today.
+// A row of an operation has its answer: what it took is told, where it was reckoned today, when
+// its settle has gone through, which is once, whoever else had the row in hand before.
 void task_correct_purse(struct task *t, const struct purse_took *took);
+void task_purse_settled(struct task *t);
 
 // --- task_money.c: what a call costs, in millionths of USD -----------------------------------
 

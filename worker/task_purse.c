@@ -127,12 +127,20 @@ void task_gather_purse(struct task *t)
 
 #define DAY_MS 86400000
 
-// Past midnight the day and maybe the month that it was reckoned in are over: it stays there.
+// Of a worker that ends with the row in hand, nothing is told: who has the row next tells it.
 void task_correct_purse(struct task *t, const struct purse_took *took)
 {
+    t->corrects = !took->unknown;
+    t->took = *took;
+}
+
+// Past midnight the day and maybe the month that it was reckoned in are over: it stays there.
+void task_purse_settled(struct task *t)
+{
     int64_t now_ms = task_host_now_ms(t->host);
-    if (took->unknown || now_ms / DAY_MS != t->begun_ms / DAY_MS)
+    if (!t->corrects || now_ms / DAY_MS != t->begun_ms / DAY_MS)
         return;
+    t->corrects = false;
     purse_correct(t->host->purse, buf_span(&t->user), span_of(task_project(t)), task_worst(t),
-                  took->sent, took->images, took->micro);
+                  t->took.sent, t->took.images, t->took.micro);
 }

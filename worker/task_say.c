@@ -152,6 +152,7 @@ static void told_settle(void *ctx, struct pump_item *item, char mark)
         task_unsettled(t, mark == PUMP_MAYBE ? pump_number(h->settles) : 0);
         return;
     }
+    task_purse_settled(t);
     forget_events(t);
     buf_clear(&t->say.detail);
     t->say.figures = (struct queue_figures){0};

@@ -1,6 +1,8 @@
 """What users and projects may use: never a cent or a call above, whoever sends; then jobs wait."""
 import json
+import os
 import sys
+import time
 
 import farm
 from farm import Farm
@@ -209,6 +211,48 @@ def remote_batches():
         assert 12 <= made < 24 and not all(s["state"] == "ended" for s in both), made
 
 
+def rows_in_hand_are_told_once():
+    """What a row took is told when it is settled, whoever had it in hand before and was lost."""
+    with Farm() as f:
+        f.emulator("--batch-latency", "300ms", "--latency", "5ms")
+        f.redis()
+        f.genfarm("quota", "set", "user:ann", "usd=10/month")
+        out = f.path("out")
+        worker = lambda: f.worker("--lease", "3", "--grace", "2", "--sink", "dir:" + out)
+        used_now = lambda: quota(f, "user:ann")["month"]
+        first = worker()
+        f.genfarm("submit", f.prompts(3), *MODEL, "--user", "ann", "--batch", "a")
+        farm.until(lambda: state(f, "a")["completed"] == 3 and used_now()["used"]["calls"] == 3)
+        before = used_now()["used"]["usd"]
+        first.terminate()
+        assert first.wait() == 0
+        os.makedirs(os.path.join(out, "b"))
+        in_the_way = os.path.join(out, "b", "images")
+        open(in_the_way, "w").close()
+        f.genfarm("submit", f.prompts(4), *MODEL, "--user", "ann", "--lane", "batch", "--batch", "b")
+        for end in ("kill", "terminate"):
+            w = worker()
+            log = f.path("worker%d.log" % (len(f.children) - 1))
+            farm.until(lambda: open(log).read().count("cannot store an image") == 4, 60)
+            worst = used_now()
+            assert worst["used"]["calls"] == 7, worst
+            assert micro(worst["used"]["usd"]) == micro(before) + micro(worst["unknown_usd"]), worst
+            for _ in range(10):  # nothing is told of what is not settled
+                time.sleep(0.2)
+                assert used_now() == worst, used_now()
+            getattr(w, end)()
+            w.wait()
+        os.unlink(in_the_way)
+        worker()
+        farm.until(lambda: state(f, "b")["completed"] == 4, 60)
+        farm.until(lambda: used_now()["unknown_usd"] == 0)
+        used = used_now()["used"]
+        cost = sum(micro(state(f, b)["cost_usd"]) for b in ("a", "b"))
+        assert micro(used["usd"]) == cost == sum(micro(r["cost_usd"]) for r in ledger(f)), used
+        assert used["calls"] == used["images"] == 7, used
+        f.genfarm("fsck")
+
+
 def another_project_takes_over():
     """A project that may use no more is passed over; its jobs go through the other."""
     with Farm() as f:
@@ -319,6 +363,6 @@ def bad_words():
 if __name__ == "__main__":
     sys.exit(farm.main([a_users_month, quotas_of_a_day, a_project_in_two_queues,
                         unknown_stays_used, lost_workers_money_is_used, what_was_used_before,
-                        remote_batches, another_project_takes_over,
+                        remote_batches, rows_in_hand_are_told_once, another_project_takes_over,
                         told_before, models_past_their_day, projects_that_are_there,
                         not_even_one_call, bad_words]))
