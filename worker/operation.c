@@ -8,8 +8,10 @@
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/timer.h"
+#include "worker/keyring.h"
 #include "worker/lease.h"
 #include "worker/operation_private.h"
+#include "worker/storage.h"
 #include "worker/task_batch.h"
 
 #define CAP_S    60.0 // of waits after failures
@@ -148,7 +150,7 @@ static void on_due(struct ev_loop *loop, ev_timer *w, int revents)
                                       : op_upload);
 }
 
-void op_begin(struct op *o, struct span state)
+static void begin(struct op *o, struct span state)
 {
     double left = first_due(o) - op_server_now(o);
     ev_timer_set(&o->due, left > 0 ? left : 0., 0.);
@@ -159,6 +161,54 @@ void op_begin(struct op *o, struct span state)
         op_find_first(o);
     else
         op_build(o);
+}
+
+// --- Its jobs --------------------------------------------------------------------------------
+
+// False: out of memory. Those that are there already came with an earlier answer.
+static bool add_row(struct op *o, const struct queue_claimed *c)
+{
+    if (tasks_find(&o->tasks, (struct queue_field){1, c->slot}))
+        return true;
+    struct task *t = task_row_new(&o->host, c, keyring_project(o->keys)->name, o->created_ms);
+    if (!t)
+        return false;
+    tasks_add(&o->tasks, t);
+    storage_saw(o->host.storage, c->batch, c->nonce);
+    task_row_check(t);
+    return true;
+}
+
+// It goes on with all of its jobs, or not yet: a batch that is made without some of them has no
+// answer for those, and nobody could tell them from the ones it failed to make.
+static void on_loaded(void *ctx, enum err e, const struct queue_claims *c)
+{
+    struct op *o = ctx;
+    struct span batch = span_of(o->batch);
+    bool all = true;
+    if (!op_answered(o, e, op_load))
+        return;
+    for (size_t i = 0; i < c->n_jobs; i++)
+        all = add_row(o, &c->jobs[i]) && all;
+    if (!all && !o->leaving) {
+        op_again(o, op_load);
+        return;
+    }
+    o->loaded = true;
+    held_cancelled(o->held, &batch, 1);
+    if (o->leaving || tasks_count(&o->tasks) == 0)
+        op_look_if_done(o);
+    else
+        begin(o, span_of(o->noted));
+}
+
+void op_load(struct op *o)
+{
+    if (queue_claim(o->host.queue, lease_incarnation(o->lease), 1, 0, 0, NULL, on_loaded, o) ==
+        OK)
+        o->asking++;
+    else
+        op_again(o, op_load);
 }
 
 void op_nudge(struct op *o)

@@ -9,7 +9,6 @@
 #include "worker/operation_private.h"
 #include "worker/pump.h"
 #include "worker/spool.h"
-#include "worker/storage.h"
 #include "worker/task_batch.h"
 
 static void end_here(struct op *o)
@@ -165,44 +164,6 @@ static unsigned flight(void *ctx)
     return op_jobs(ctx);
 }
 
-// --- Its jobs -------------------------------------------------------------------------------
-
-static void load(struct op *o);
-
-static void on_loaded(void *ctx, enum err e, const struct queue_claims *c)
-{
-    struct op *o = ctx;
-    struct span batch = span_of(o->batch);
-    if (!op_answered(o, e, load))
-        return;
-    o->loaded = true;
-    for (size_t i = 0; i < c->n_jobs; i++) {
-        struct task *t =
-            task_row_new(&o->host, &c->jobs[i], keyring_project(o->keys)->name, o->created_ms);
-        if (!t)
-            continue; // it stays in the operation, which others find when it is left
-        tasks_add(&o->tasks, t);
-        storage_saw(o->host.storage, c->jobs[i].batch, c->jobs[i].nonce);
-        task_row_check(t);
-    }
-    held_cancelled(o->held, &batch, 1);
-    if (o->leaving)
-        op_go_away(o);
-    else if (tasks_count(&o->tasks) == 0)
-        end(o);
-    else
-        op_begin(o, span_of(o->noted));
-}
-
-static void load(struct op *o)
-{
-    if (queue_claim(o->host.queue, lease_incarnation(o->lease), 1, 0, 0, NULL, on_loaded, o) ==
-        OK)
-        o->asking++;
-    else
-        op_again(o, load);
-}
-
 // --- Beginning and end ----------------------------------------------------------------------
 
 static bool copy(char *to, size_t size, struct span from)
@@ -266,7 +227,7 @@ struct op *op_new(const struct op_host *h, const struct operation *from, int64_t
     }
     o->taken_over = o->noted[0] && strcmp(o->noted, "new") != 0;
     snprintf(o->title, sizeof o->title, "genfarm-%s-%s", h->queue, o->id);
-    load(o);
+    op_load(o);
     return o;
 }
 

@@ -67,9 +67,9 @@ void op_note_again(struct op *o);
 void op_take_name(char *to, struct span from); // REMOTE_NAME bytes, cut
 double op_server_now(const struct op *o);      // seconds
 const struct remote_ops *op_remote(const struct op *o);
-bool op_all_over(const struct op *o);           // each of its jobs was cancelled
-void op_begin(struct op *o, struct span state); // its jobs are there
-void op_nudge(struct op *o);                    // some of them may be over
+bool op_all_over(const struct op *o); // each of its jobs was cancelled
+void op_load(struct op *o);           // its jobs, then what comes next
+void op_nudge(struct op *o);          // some of them may be over
 void op_init_timers(struct op *o);
 
 // --- operation_make.c: making it at the provider

@@ -15,7 +15,8 @@
 #include "worker/sink.h"
 #include "worker/worker_private.h"
 
-#define LEASE 1.5 // seconds: what is held unknowingly is found after a third of it
+#define LEASE       1.5        // seconds: what is held unknowingly is found after a third of it
+#define BATCH_BYTES (4u << 20) // of one job: there is no waiting for more while there are two
 #define TEXT                                                                               \
     "a text beside the picture, which is longer than what has room at first: it has more " \
     "than "                                                                                \
@@ -32,7 +33,7 @@ struct provider_call {
     ev_timer timer;
 };
 
-struct provider_result shop_answer(struct shop *s)
+struct provider_result shop_picture(struct shop *s)
 {
     struct provider_result r = {.code = CODE_STORAGE,
                                 .sent = true,
@@ -40,7 +41,6 @@ struct provider_result shop_answer(struct shop *s)
                                 .retry = RETRY_YES,
                                 .message = SPAN("out of memory")};
     struct spool *spool = spool_new(&s->place, 1 << 20);
-    s->calls++;
     if (!spool || spool_add(spool, (const uint8_t *)s->picture.ptr, s->picture.len) != OK ||
         spool_end(spool) != OK) {
         spool_free(spool);
@@ -63,8 +63,10 @@ static void on_time(struct ev_loop *loop, ev_timer *t, int revents)
     (void)loop, (void)revents;
     struct provider_call *c = t->data;
     struct provider_result r = {.withheld = true};
-    if (c->may_send(c->ctx))
-        r = shop_answer(c->shop);
+    if (c->may_send(c->ctx)) {
+        c->shop->calls++;
+        r = shop_picture(c->shop);
+    }
     c->done(c->ctx, &r);
     spool_free(r.images[0].spool);
     free(c);
@@ -147,7 +149,7 @@ bool shop_begin(struct shop *s, const struct provider_ops *ops)
                                .sink_name = "redis",
                                .ledger = 1 << 20,
                                .max_batches = 10,
-                               .batch_bytes = 1 << 30};
+                               .batch_bytes = BATCH_BYTES};
     s->worker = worker_new(s->farm->loop, &o, &parts);
     return s->worker;
 }
@@ -178,6 +180,11 @@ static bool has_drained(void *ctx)
 void shop_done(struct shop *s)
 {
     wait_until(s->farm->loop, all_ended, s, "all jobs to end");
+    shop_drain(s);
+}
+
+void shop_drain(struct shop *s)
+{
     worker_drain(s->worker);
     wait_until(s->farm->loop, has_drained, s, "the worker to drain");
 }
@@ -235,17 +242,22 @@ static void on_events(void *ctx, enum err e, const struct queue_event *all, size
     }
 }
 
+void shop_audit(struct shop *s)
+{
+    audit(s->farm->server);
+    assert_int_equal(sweep_account_problems(s->farm), 0);
+}
+
 void shop_check(struct shop *s)
 {
     struct reading of = {.shop = s};
     struct status st = farm_status(s->farm, SHOP_BATCH);
     assert_int_equal(st.b.completed, SHOP_TOTAL);
     assert_int_equal(st.b.calls, s->calls);
-    assert_true(st.b.possible_double_bill == 0 || s->calls > SHOP_TOTAL);
     assert_int_equal(queue_events(s->farm->queue, SPAN(SHOP_BATCH), 0, 1000, 0, on_events, &of),
                      OK);
     wait_for(s->farm->loop, &of.done, "events");
     assert_int_equal(of.completed, SHOP_TOTAL);
     assert_int_equal(redis_server_number(s->farm->server, "LLEN " FARM_PREFIX "live"), 0);
-    audit(s->farm->server);
+    shop_audit(s);
 }

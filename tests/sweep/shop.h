@@ -34,14 +34,16 @@ void shop_open(struct shop *s, struct farm *f, const char *route);
 // Makes the worker; false: out of memory.
 bool shop_begin(struct shop *s, const struct provider_ops *ops);
 void shop_ready(struct shop *s); // waits until it holds its lease, and is connected to wait
-void shop_done(struct shop *s);  // waits until all jobs are, then until the worker has drained
-// Each job was completed once, with the picture and its text, whole; each call is counted; and
-// no invariant of the queue is broken.
+void shop_done(struct shop *s);  // waits until all jobs are, then drains
+void shop_drain(struct shop *s); // returns when nothing is left in the worker
+void shop_audit(struct shop *s); // no invariant of the queue and of accounts is broken
+// Nor is one then; each job was completed once, with the picture and its text, whole; and each
+// call is counted.
 void shop_check(struct shop *s);
 void shop_close(struct shop *s);
 
-// The answer to one request, which is counted; without memory one that tells so. The caller
-// frees the spool that is left in it.
-struct provider_result shop_answer(struct shop *s);
+// One answer with the picture; without memory one that tells so. The caller frees the spool
+// that is left in it.
+struct provider_result shop_picture(struct shop *s);
 extern const struct provider_ops shop_calls; // answers each call from a later turn of the loop
 #endif

@@ -1,0 +1,32 @@
+// test_batcher.c - memory that runs out while jobs are gathered for a batch at the provider,
+// put into an operation, and their requests uploaded: that comes about all the same, and every
+// job is in one place.
+#include "press.h"
+#include "test.h"
+
+static bool is_uploaded(void *ctx)
+{
+    return ((struct press *)ctx)->n_files > 0;
+}
+
+static enum err gather(void *ctx)
+{
+    struct press p;
+    press_open(&p, ctx);
+    press_begin(&p);
+    sweep_begin();
+    wait_until(p.shop.farm->loop, is_uploaded, &p, "a batch to be uploaded");
+    press_close(&p);
+    return OK;
+}
+
+static void jobs_are_gathered(void **state)
+{
+    sweep(fault_alloc, ERR_NOMEM, gather, *state);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(jobs_are_gathered)};
+    return cmocka_run_group_tests(tests, farm_open, farm_close);
+}
