@@ -158,7 +158,8 @@ static enum err open_folder(struct follow *f, const struct collect_batch *b)
     struct output_options o = {.folder = f->what->folder,
                                .batch = f->what->batch,
                                .total = (uint32_t)b->total,
-                               .resume = f->what->resume};
+                               .resume = f->what->resume,
+                               .nonce = span_of(b->nonce)};
     errno = 0;
     enum err e = output_open(&o, &f->output, &f->cmd->why);
     if (e == OK)

@@ -10,6 +10,7 @@
 #include "client/farm.h"
 #include "client/folder_lock.h"
 #include "client/leftovers.h"
+#include "client/output_check.h"
 #include "client/sheet_live.h"
 #include "common/secret.h"
 
@@ -105,10 +106,15 @@ static int check_options(struct run *r)
 static enum err look_back(struct run *r)
 {
     struct collect_batch b = {0};
-    enum err e = collect_status(r->session, span_of(r->at.batch), &b);
+    struct span batch = span_of(r->at.batch);
+    enum err e = collect_status(r->session, batch, &b);
     r->seen = (uint64_t)b.last_event;
+    if (e == OK) // before anything is spent on another one
+        e = output_check(r->at.folder, batch, span_of(b.nonce), true, &r->cmd->why);
+    else if (e == ERR_MISSING)
+        e = OK; // not submitted yet: told later, in words
     collect_batch_free(&b);
-    return e == ERR_MISSING ? OK : e; // not submitted yet: told later, in words
+    return e;
 }
 
 static enum err start_farm(struct run *r)

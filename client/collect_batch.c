@@ -5,8 +5,10 @@
 #include "client/output.h"
 #include "client/patience.h"
 #include "client/session.h"
+#include "common/digest.h"
 
-#define READ 500 // inputs at once
+#define READ  500 // inputs at once
+#define NONCE 16  // bytes
 
 struct status_call {
     bool done;
@@ -55,6 +57,8 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
                                     .cancelling = b->cancelling};
     buf_add(&c->to->options, b->options);
     buf_add(&c->to->user, b->user);
+    if (b->nonce.len == NONCE)
+        digest_hex((const uint8_t *)b->nonce.ptr, NONCE, c->to->nonce);
     buf_add(&c->to->paused_by, b->paused_by);
     buf_add(&c->to->blocked_by, b->blocked_by);
     c->err = all_found_room(c->to);

@@ -9,6 +9,8 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+#define COLLECT_NONCE_SIZE 33
+
 struct output;
 struct patience;
 struct session;
@@ -16,6 +18,7 @@ struct session;
 struct collect_batch { // {0} is empty; its strings are owned by collect_batch_free()
     struct buf options, user;
     struct buf paused_by, blocked_by; // see queue.h
+    char nonce[COLLECT_NONCE_SIZE];   // in hex: tells it from another one of its name
     int64_t total, in, open, completed, failed, cancelled, cost_micro;
     int64_t budget_micro, reserved_micro, spent_micro; // see queue.h
     int64_t images_gone;                 // jobs whose images nobody fetched in time

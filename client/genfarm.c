@@ -101,8 +101,11 @@ static enum err open_output(struct collecting *c, const char *dir)
 {
     char folder[4096];
     snprintf(folder, sizeof folder, "%s/%.*s", dir, (int)c->batch.len, c->batch.ptr);
-    struct output_options o = {folder, c->batch, (uint32_t)c->about.total,
-                               access(folder, F_OK) == 0};
+    struct output_options o = {.folder = folder,
+                               .batch = c->batch,
+                               .total = (uint32_t)c->about.total,
+                               .resume = access(folder, F_OK) == 0,
+                               .nonce = span_of(c->about.nonce)};
     enum err e = output_open(&o, &c->output, &c->g->why);
     return e == OK ? collect_inputs(c->g->session, c->batch, c->output) : e;
 }

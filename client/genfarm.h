@@ -117,7 +117,8 @@ enum genfarm_status genfarm_next(struct genfarm *g, double seconds,
 int genfarm_fd(struct genfarm *g);
 
 // Waits for the batch to end, and saves its images and manifest under DIR/BATCH. May be called
-// again after an interruption.
+// again after an interruption. GENFARM_BAD_INPUT: DIR/BATCH is complete, or is another batch's,
+// which may have had the name before.
 enum genfarm_status genfarm_collect(struct genfarm *g, const char *batch, const char *dir);
 
 #ifdef __cplusplus

@@ -212,7 +212,7 @@ static enum err open_journal(struct output *o, struct journal *j, const char *na
 
 static enum err open_all(struct output *o, const struct output_options *with, struct buf *why)
 {
-    enum err e = output_check(o->folder, with->batch, with->resume, why);
+    enum err e = output_check(o->folder, with->batch, with->nonce, with->resume, why);
     if (e == OK)
         e = make_folder(o, why);
     if (e == OK)
@@ -235,10 +235,11 @@ enum err output_open(const struct output_options *with, struct output **out, str
         return ERR_NOMEM;
     o->results.fd = o->inputs.fd = -1;
     o->opened_ms = clock_wall_ms();
-    o->batch.max = JOB_MAX_NAME + 1;
+    o->batch.max = o->nonce.max = JOB_MAX_NAME + 1;
     buf_add(&o->batch, with->batch);
+    buf_add(&o->nonce, with->nonce);
     o->folder = strdup(with->folder);
-    enum err e = o->folder ? o->batch.err : ERR_NOMEM;
+    enum err e = !o->folder ? ERR_NOMEM : o->batch.err ? o->batch.err : o->nonce.err;
     if (e == OK)
         e = open_all(o, with, why);
     if (e == OK)
@@ -255,6 +256,7 @@ void output_free(struct output *o)
     journal_close(&o->results);
     journal_close(&o->inputs);
     buf_free(&o->batch);
+    buf_free(&o->nonce);
     output_jobs_free(&o->jobs);
     free(o->folder);
     free(o);

@@ -21,11 +21,13 @@ struct output;
 struct output_options {
     const char *folder; // of this batch: DIR/BATCH
     struct span batch;
-    uint32_t total; // jobs; may grow by output_set_total()
-    bool resume;    // the folder may exist, and is gone on with
+    uint32_t total;    // jobs; may grow by output_set_total()
+    bool resume;       // the folder may exist, and is gone on with
+    struct span nonce; // of the batch, in hex: there may be another one of its name
 };
 // Makes the folder. ERR_EXISTS: it is there and not empty, and `resume` is off. With `resume`:
-// ERR_MISSING, there is no such folder; ERR_ORDER, it belongs to another batch. `why` (may be
+// ERR_MISSING, there is no such folder; ERR_ORDER, it belongs to another batch, by its name or
+// by its nonce. A folder in which there is no nonce yet becomes this batch's. `why` (may be
 // NULL) gets a sentence.
 MUST_USE enum err output_open(const struct output_options *o, struct output **out,
                               struct buf *why);

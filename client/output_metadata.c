@@ -37,6 +37,8 @@ static struct json_object *metadata(const struct output *out, const char *state)
 {
     struct json_object *o = json_object_new_object();
     json_put_str(o, "batch", buf_span(&out->batch));
+    if (out->nonce.len)
+        json_put_str(o, "nonce", buf_span(&out->nonce));
     json_put_cstr(o, "state", state);
     json_put_cstr(o, "genfarm", GENFARM_VERSION);
     return o;

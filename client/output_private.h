@@ -13,7 +13,7 @@
 
 struct output {
     char *folder;
-    struct buf batch;
+    struct buf batch, nonce; // nonce: in hex
     struct journal results, inputs;
     bool images_lost;      // of jobs that the journal has: all events are asked for again
     bool journals_removed; // by ourselves, nothing being left to do

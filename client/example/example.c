@@ -3,6 +3,7 @@
 //
 //   cc example.c $(pkg-config --static --cflags --libs genfarm) -o example
 //   ./example -b 5 -u ann -l flex "a lighthouse at dusk"    # at most $5, for ann
+//   ./example -n dusk "a lighthouse at dusk"    # the same again goes on where it was
 #include <genfarm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,17 +12,19 @@
 struct asked {
     struct genfarm_job defaults;
     struct genfarm_submit_options options;
+    const char *batch; // NULL: a new name
 };
 
 static int read_options(int argc, char *argv[], struct asked *a)
 {
-    for (int c; (c = getopt(argc, argv, "a:b:d:l:m:u:")) != -1;)
+    for (int c; (c = getopt(argc, argv, "a:b:d:l:m:n:u:")) != -1;)
         switch (c) {
         case 'a': a->defaults.max_attempts = optarg; break;
         case 'b': a->options.budget = optarg; break;
         case 'd': a->defaults.dedupe = optarg; break;
         case 'l': a->defaults.lane = optarg; break;
         case 'm': a->defaults.model = optarg; break;
+        case 'n': a->batch = optarg; break;
         case 'u': a->options.user = optarg; break;
         default: return -1;
         }
@@ -62,15 +65,16 @@ static enum genfarm_status follow(struct genfarm *farm, const char *batch)
 int main(int argc, char *argv[])
 {
     struct genfarm_options options = {.redis = getenv("GENFARM_REDIS_URL")};
-    struct asked asked = {.options.budget = NULL};
+    struct asked asked = {.batch = NULL};
     struct genfarm *farm;
     char why[512], batch[GENFARM_BATCH_SIZE] = "";
     if (read_options(argc, argv, &asked) != 0) {
         fputs("usage: example [-b USD] [-u USER] [-l LANE] [-m MODEL] [-d TIME] [-a ATTEMPTS] "
-              "PROMPT...\n",
+              "[-n BATCH] PROMPT...\n",
               stderr);
         return 2;
     }
+    snprintf(batch, sizeof batch, "%s", asked.batch ? asked.batch : "");
     if (genfarm_open(&options, &farm, why, sizeof why) != GENFARM_OK) {
         fprintf(stderr, "%s\n", why);
         return 1;

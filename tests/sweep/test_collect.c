@@ -148,7 +148,7 @@ static enum err bring(struct shelf *s, bool in_peace)
     struct buf why = {.max = 1000};
     struct session *session;
     struct output *out;
-    struct output_options o = {s->folder, SPAN(BATCH), TOTAL, in_peace};
+    struct output_options o = {s->folder, SPAN(BATCH), TOTAL, in_peace, SPAN("ab")};
     struct session_options from = {.redis = span_of(redis_server_url(s->farm->server)),
                                    .queue = SPAN("q")};
     assert_int_equal(session_open(&from, &session, &why), OK);

@@ -518,7 +518,7 @@ static enum err fill_folder(struct folder *f, bool resume)
 {
     char path[96];
     snprintf(path, sizeof path, "%s/batch", f->path);
-    struct output_options options = {path, SPAN("batch"), 2, resume};
+    struct output_options options = {path, SPAN("batch"), 2, resume, SPAN("ab")};
     struct output_summary s = {.model = SPAN("m")};
     struct output *o;
     enum err e = output_open(&options, &o, NULL);
