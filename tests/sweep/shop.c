@@ -112,7 +112,8 @@ void shop_open(struct shop *s, struct farm *f, const char *route)
                        .farm = f,
                        .place = {.dir = "/tmp", .max_memory = 1 << 20}};
     farm_fresh(&(void *){f});
-    farm_submit(f, SHOP_BATCH, "ann", route, SHOP_TOTAL);
+    if (route)
+        farm_submit(f, SHOP_BATCH, "ann", route, SHOP_TOTAL);
     buf_add_str(&key, "key");
     projects_one(&s->projects, "art", &key, SPAN(""));
     s->keys = keyring_new(&s->projects.at[0]);

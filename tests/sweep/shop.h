@@ -29,7 +29,7 @@ struct shop {
     unsigned calls;        // that the provider was asked, and may bill
 };
 
-// SHOP_TOTAL jobs in a fresh queue on `route`, and all that the worker needs.
+// SHOP_TOTAL jobs in a fresh queue on `route` (NULL: none yet), and all that the worker needs.
 void shop_open(struct shop *s, struct farm *f, const char *route);
 // Makes the worker; false: out of memory.
 bool shop_begin(struct shop *s, const struct provider_ops *ops);

@@ -1,5 +1,5 @@
-// test_operation.c - memory that runs out while a worker takes over an operation of which
-// nothing was made, and makes a batch of it: one, and no job is left out of it.
+// test_operation.c - memory or disk that run out while a worker takes over an operation of
+// which nothing was made, and makes a batch of it: one, and no job is left out of it.
 #include <hiredis/hiredis.h>
 
 #include "press.h"
@@ -34,8 +34,16 @@ static void one_batch_is_made_of_all(void **state)
     sweep(fault_alloc, ERR_NOMEM, make, *state);
 }
 
+static void one_batch_is_made_on_a_full_disk(void **state)
+{
+    sweep(fault_write, ERR_FULL, make, *state);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_batch_is_made_of_all)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_batch_is_made_of_all),
+        cmocka_unit_test(one_batch_is_made_on_a_full_disk),
+    };
     return cmocka_run_group_tests(tests, farm_open, farm_close);
 }

@@ -1,5 +1,5 @@
-// test_rows.c - memory that runs out while the answers of a batch are fetched, checked, stored
-// and settled: each of its jobs is completed once, whole.
+// test_rows.c - memory or disk that run out while the answers of a batch are fetched, checked,
+// stored and settled: each of its jobs is completed once, whole.
 #include "press.h"
 #include "test.h"
 
@@ -22,8 +22,16 @@ static void each_row_is_settled_once(void **state)
     sweep(fault_alloc, ERR_NOMEM, settle, *state);
 }
 
+static void each_row_is_settled_once_on_a_full_disk(void **state)
+{
+    sweep(fault_write, ERR_FULL, settle, *state);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_row_is_settled_once)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_row_is_settled_once),
+        cmocka_unit_test(each_row_is_settled_once_on_a_full_disk),
+    };
     return cmocka_run_group_tests(tests, farm_open, farm_close);
 }

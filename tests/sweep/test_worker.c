@@ -1,5 +1,5 @@
-// test_worker.c - memory that runs out while a worker begins, and while it claims, sends,
-// stores and settles: each job is completed once, whole, and each call counted.
+// test_worker.c - memory or disk that run out while a worker begins, and while it claims,
+// sends, stores and settles: each job is completed once, whole, and each call counted.
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 static enum err begin(void *ctx)
 {
     struct shop s;
-    shop_open(&s, ctx, NULL);
+    shop_open(&s, ctx, FARM_ROUTE);
     sweep_begin();
     enum err e = shop_begin(&s, &shop_calls) ? OK : ERR_NOMEM;
     fault_forget();
@@ -20,7 +20,7 @@ static enum err begin(void *ctx)
 static enum err work(void *ctx)
 {
     struct shop s;
-    shop_open(&s, ctx, NULL);
+    shop_open(&s, ctx, FARM_ROUTE);
     assert_true(shop_begin(&s, &shop_calls));
     shop_ready(&s);
     sweep_begin();
@@ -41,11 +41,17 @@ static void each_job_is_done_once(void **state)
     sweep(fault_alloc, ERR_NOMEM, work, *state);
 }
 
+static void each_job_is_done_once_on_a_full_disk(void **state)
+{
+    sweep(fault_write, ERR_FULL, work, *state);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worker_begins_or_does_not),
         cmocka_unit_test(each_job_is_done_once),
+        cmocka_unit_test(each_job_is_done_once_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, farm_open, farm_close);
 }
