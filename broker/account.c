@@ -112,12 +112,17 @@ static void read_reserved(const struct ask *a, enum err e, const redisReply *r)
 {
     struct account_verdict v[ACCOUNT_MAX_NAMES];
     struct span marks = {0}, text;
-    if (e == OK && (!reply_str(reply_at(r, 2), &marks) || marks.len != a->n))
+    int64_t day = 0;
+    if (e == OK && (!reply_int(reply_at(r, 1), &day) || !reply_str(reply_at(r, 2), &marks) ||
+                    marks.len != a->n))
         e = ERR_FORMAT;
     for (size_t i = 0; e == OK && i < a->n_names; i++)
         if (!reply_str(reply_at(r, 3 + i), &text) || !read_verdict(text, &v[i]))
             e = ERR_FORMAT;
-    a->done.reserved(a->ctx, e, e == OK ? marks : (struct span){0}, e == OK ? v : NULL);
+    if (e == OK)
+        a->done.reserved(a->ctx, OK, day, marks, v);
+    else
+        a->done.reserved(a->ctx, e, 0, (struct span){0}, NULL);
 }
 
 enum err account_reserve(struct redis *r, double timeout, struct span inc, int64_t lease_ms,
@@ -152,7 +157,7 @@ enum err account_tell(struct redis *r, double timeout, struct span inc, int64_t 
 {
     if (n > ACCOUNT_MAX_CALLS || n_sums > ACCOUNT_MAX_NAMES)
         return ERR_RANGE;
-    struct args *a = begin("tell", 4 + 5 * (n + n_sums), (3 + 5 * (n + n_sums)) * ARGS_INT);
+    struct args *a = begin("tell", 4 + 5 * n + 6 * n_sums, (3 + 5 * (n + n_sums)) * ARGS_INT);
     args_add(a, inc);
     args_int(a, lease_ms);
     args_uint(a, number);
@@ -163,6 +168,7 @@ enum err account_tell(struct redis *r, double timeout, struct span inc, int64_t 
         args_int(a, sums[i].images);
         args_int(a, sums[i].micro);
         args_int(a, sums[i].unknown);
+        args_int(a, sums[i].day);
     }
     for (size_t i = 0; i < n; i++) {
         args_uint(a, ends[i].number);

@@ -39,8 +39,9 @@ struct account_verdict {
 };
 // marks: of each call '1' reserved; 'f' nothing limits it; 'w' no room until calls under way
 // have ended; 'b' no room in this period; 'u' its USD are limited, and what it may cost is not
-// known. A verdict for each name. Valid when OK.
-typedef void account_reserved(void *ctx, enum err e, struct span marks,
+// known. A verdict for each name. `day`: since 1970-01-01 UTC, that was reserved of; the first,
+// where the answer to an earlier try was lost. Valid when OK.
+typedef void account_reserved(void *ctx, enum err e, int64_t day, struct span marks,
                               const struct account_verdict *v);
 MUST_USE enum err account_reserve(struct redis *r, double timeout, struct span inc,
                                   int64_t lease_ms, size_t n_names, const struct span *names,
@@ -50,6 +51,8 @@ MUST_USE enum err account_reserve(struct redis *r, double timeout, struct span i
 struct account_sum { // of calls that had reserved nothing; below zero: told too much before
     struct span name;
     int64_t calls, images, micro, unknown; // unknown: of `micro`, of calls of unknown outcome
+    int64_t day; // that it counts in, since 1970-01-01 UTC, if that is today, or of this month;
+                 // 0: today
 };
 struct account_end { // of one that had
     uint64_t number;

@@ -17,6 +17,7 @@ struct operation_new {
     struct span batch, model, project;
     int64_t lease_ms, keep_ms; // keep: how long its end is hoped for
     unsigned most;             // operations there may be in the queue
+    int64_t day; // that users and projects have room for it, see account.h; 0: any
     size_t n;
     const struct queue_field *fields;
     const int64_t *worst; // of each, millionths of USD
@@ -24,7 +25,8 @@ struct operation_new {
 // marks: as queue_sent()'s; the k-th job, from 1, is {1, k} under `inc`, which is empty when
 // none was marked.
 typedef void operation_begun_done(void *ctx, enum err e, struct span marks, struct span inc);
-// Marks jobs as sent and puts them into a new operation. ERR_LIMIT: there are too many.
+// Marks jobs as sent and puts them into a new operation. ERR_LIMIT: there are too many, or its
+// day is over.
 MUST_USE enum err operation_begin(struct queue *q, const struct operation_new *o,
                                   operation_begun_done *done, void *ctx);
 

@@ -26,7 +26,7 @@ enum err operation_begin(struct queue *q, const struct operation_new *o,
 {
     if (o->n < 1 || o->n > QUEUE_MAX_JOBS)
         return ERR_RANGE;
-    struct args *a = script_args(q, 8 + 2 * o->n, (3 + o->n * 3) * ARGS_INT);
+    struct args *a = script_args(q, 9 + 2 * o->n, (4 + o->n * 3) * ARGS_INT);
     args_add(a, o->inc);
     args_add(a, o->op);
     args_int(a, o->lease_ms);
@@ -35,6 +35,7 @@ enum err operation_begin(struct queue *q, const struct operation_new *o,
     args_add(a, o->batch);
     args_add(a, o->model);
     args_add(a, o->project);
+    args_int(a, o->day);
     for (size_t i = 0; i < o->n; i++) {
         args_field(a, &o->fields[i]);
         args_int(a, o->worst[i]);

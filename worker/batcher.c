@@ -187,6 +187,7 @@ static void send_begin(struct batcher *b)
                               .lease_ms = ms(b->options.seconds),
                               .keep_ms = ms(KEEP_S),
                               .most = b->options.most,
+                              .day = b->lot.day,
                               .n = b->lot.n,
                               .fields = b->lot.fields,
                               .worst = b->lot.worst};

@@ -42,6 +42,8 @@ static void add(struct lot *l, const struct task_lot *one)
 {
     l->fields[l->n] = one->field;
     l->worst[l->n++] = one->worst;
+    if (one->day > 0 && (l->day == 0 || one->day < l->day))
+        l->day = one->day;
     l->in += one->bytes_in;
     l->out += one->bytes_out;
 }
@@ -56,6 +58,7 @@ void lot_gather(struct lot *l, const struct tasks *among, uint64_t max_out)
     const struct task *t = NULL;
     l->n = 0;
     l->in = l->out = 0;
+    l->day = 0;
     l->full = false;
     while (!l->full && (t = tasks_next(among, t))) {
         if (!may_go(t))

@@ -17,6 +17,7 @@ struct lot {                   // {0}: none
     size_t n; // jobs
     struct queue_field fields[QUEUE_MAX_JOBS];
     int64_t worst[QUEUE_MAX_JOBS]; // millionths of USD; below 0: not known
+    int64_t day;                   // the first that there is room for them in; 0: any
     uint64_t in, out;              // bytes of their requests; of their answers, about
     bool full;                     // there was one more, and no room for it
 };

@@ -28,7 +28,7 @@ struct purse_call {
     enum state state;
     bool left; // nobody waits for the answer any more
     uint64_t number;
-    int64_t worst;
+    int64_t worst, day; // day: HELD: that it was reserved in
     struct account_end end;
     purse_told *told;
     void *ctx;
@@ -72,12 +72,12 @@ static void log_refused(enum err e, const char *what)
 
 // --- Asking ---------------------------------------------------------------------------------
 
-static void on_reserved(void *ctx, enum err e, struct span marks,
+static void on_reserved(void *ctx, enum err e, int64_t day, struct span marks,
                         const struct account_verdict *v)
 {
     struct purse *p = ctx;
     if (e == OK)
-        purse_question_answered(&p->question, v);
+        purse_question_answered(&p->question, day, v);
     log_refused(e, "reserving for calls");
     pump_answered(p->asks, e, marks);
 }
@@ -118,6 +118,7 @@ static void told_ask(void *ctx, struct pump_item *item, char mark)
     purse_told *told = c->left ? NULL : c->told;
     void *to = c->ctx;
     c->state = mark == '1' ? HELD : FREE;
+    c->day = p->question.day;
     if (!told || a != PURSE_OPEN)
         purse_end(p, c, NULL); // `c` may be gone
     if (told)
@@ -282,13 +283,19 @@ void purse_end(struct purse *p, struct purse_call *c, const struct purse_took *t
         end_held(p, c, took);
 }
 
-void purse_correct(struct purse *p, struct span user, struct span project, int64_t worst,
-                   bool made, int64_t images, int64_t micro)
+int64_t purse_day(const struct purse_call *c)
 {
-    const struct account_sum by = {.calls = made ? 0 : -1,
-                                   .images = images - 1,
-                                   .micro = micro - known(worst),
-                                   .unknown = -known(worst)};
+    return c && c->state == HELD ? c->day : 0;
+}
+
+void purse_correct(struct purse *p, struct span user, struct span project, int64_t worst,
+                   int64_t day, const struct purse_took *took)
+{
+    const struct account_sum by = {.calls = took->sent ? 0 : -1,
+                                   .images = took->images - 1,
+                                   .micro = took->micro - known(worst),
+                                   .unknown = -known(worst),
+                                   .day = day};
     add_sum(p, purse_account_find(&p->accounts, "user", user), &by);
     add_sum(p, purse_account_find(&p->accounts, "project", project), &by);
 }

@@ -49,9 +49,13 @@ struct purse_took {
 // The call is over, or will not be made (`took` NULL), or its answer is not waited for any
 // more. NULL is fine.
 void purse_end(struct purse *p, struct purse_call *c, const struct purse_took *took);
+// The day that it was reserved in, since 1970-01-01 UTC; 0: nothing is reserved for it. NULL is
+// fine.
+int64_t purse_day(const struct purse_call *c);
 // Calls of a remote batch end in hours, maybe with another worker: when one has begun they are
-// told as of unknown outcome, which is their worst (purse_end()). What a call took after all is
-// told here, by whoever hears of it; `made`: it was made at all.
+// told as of unknown outcome, which is their worst (purse_end()). What a call took after all,
+// nothing if it was not made (`took->sent`), is told here, by whoever hears of it; it counts in
+// the `day` in which they began, and its month.
 void purse_correct(struct purse *p, struct span user, struct span project, int64_t worst,
-                   bool made, int64_t images, int64_t micro);
+                   int64_t day, const struct purse_took *took);
 #endif

@@ -23,8 +23,10 @@ static struct purse_account *add(struct purse_accounts *all, const char *name)
 
 void purse_accounts_free(struct purse_accounts *all)
 {
-    for (size_t i = 0; i < all->n; i++)
+    for (size_t i = 0; i < all->n; i++) {
+        free(all->at[i]->corrections);
         free(all->at[i]);
+    }
     free(all->at);
     *all = (struct purse_accounts){0};
 }
@@ -45,12 +47,31 @@ bool purse_account_is_free(const struct purse_account *a, int64_t now)
     return a->free_us && now - a->free_us < BELIEVED;
 }
 
+static struct account_sum *sum_of(struct purse_account *a, int64_t day)
+{
+    if (day == 0)
+        return &a->sum;
+    for (size_t i = 0; i < a->n_corrections; i++)
+        if (a->corrections[i].day == day)
+            return &a->corrections[i];
+    struct account_sum *more = realloc(a->corrections, (a->n_corrections + 1) * sizeof *more);
+    if (!more)
+        return NULL;
+    a->corrections = more;
+    more += a->n_corrections++;
+    *more = (struct account_sum){.name = a->sum.name, .day = day};
+    return more;
+}
+
 void purse_account_add(struct purse_account *a, const struct account_sum *by)
 {
-    a->sum.calls += by->calls;
-    a->sum.images += by->images;
-    a->sum.micro += by->micro;
-    a->sum.unknown += by->unknown;
+    struct account_sum *s = sum_of(a, by->day);
+    if (!s)
+        return;
+    s->calls += by->calls;
+    s->images += by->images;
+    s->micro += by->micro;
+    s->unknown += by->unknown;
 }
 
 static bool is_zero(const struct account_sum *s)
@@ -61,7 +82,7 @@ static bool is_zero(const struct account_sum *s)
 bool purse_accounts_any_sum(const struct purse_accounts *all)
 {
     for (size_t i = 0; i < all->n; i++)
-        if (!is_zero(&all->at[i]->sum))
+        if (!is_zero(&all->at[i]->sum) || all->at[i]->n_corrections > 0)
             return true;
     return false;
 }
@@ -70,11 +91,13 @@ size_t purse_accounts_take(struct purse_accounts *all, struct account_sum *out, 
 {
     size_t n = 0;
     for (size_t i = 0; i < all->n && n < most; i++) {
-        struct account_sum *s = &all->at[i]->sum;
-        if (is_zero(s))
-            continue;
-        out[n++] = *s;
-        *s = (struct account_sum){.name = s->name};
+        struct purse_account *a = all->at[i];
+        if (!is_zero(&a->sum)) {
+            out[n++] = a->sum;
+            a->sum = (struct account_sum){.name = a->sum.name};
+        }
+        while (a->n_corrections > 0 && n < most) // behind what they correct
+            out[n++] = a->corrections[--a->n_corrections];
     }
     return n;
 }

@@ -12,7 +12,10 @@
 struct purse_account {               // stays where it is while its worker lives
     char name[ACCOUNT_MAX_NAME + 1]; // "user:ann"
     int64_t free_us; // when it was last said to have no limits, clock_boot_us(); 0: it has some
-    struct account_sum sum; // of calls that reserved nothing, not told yet; borrows `name`
+    // Not told yet; they borrow `name`: of calls that reserved nothing, and what corrects calls
+    // that were told of before, one for each day of these.
+    struct account_sum sum, *corrections;
+    size_t n_corrections;
 };
 struct purse_accounts { // {0}: none
     struct purse_account **at;
@@ -25,6 +28,7 @@ struct purse_account *purse_account_find(struct purse_accounts *all, const char 
                                          struct span name);
 // That it has no limits is believed for a second. `now` as of clock_boot_us().
 bool purse_account_is_free(const struct purse_account *a, int64_t now);
+// A correction has its `day`; for want of memory it is left out: what was told stays.
 void purse_account_add(struct purse_account *a, const struct account_sum *by);
 bool purse_accounts_any_sum(const struct purse_accounts *all);
 // Moves the sums, at most `most` of them, to `out`, where they borrow the accounts' names.

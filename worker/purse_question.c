@@ -16,9 +16,11 @@ unsigned purse_question_place(struct purse_question *q, struct purse_account *a)
     return (unsigned)q->n++;
 }
 
-void purse_question_answered(struct purse_question *q, const struct account_verdict *v)
+void purse_question_answered(struct purse_question *q, int64_t day,
+                             const struct account_verdict *v)
 {
     int64_t now = clock_boot_us();
+    q->day = day;
     for (size_t i = 0; i < q->n; i++) {
         struct span limit = v[i].limit;
         snprintf(q->limits[i], sizeof q->limits[i], "%.*s", (int)limit.len, limit.ptr);

@@ -13,6 +13,7 @@
 
 struct purse_question { // {0}: names nobody
     size_t n;
+    int64_t day; // that the last answer reserved in
     struct purse_account *accounts[ACCOUNT_MAX_NAMES];
     struct span names[ACCOUNT_MAX_NAMES];
     struct account_verdict verdicts[ACCOUNT_MAX_NAMES]; // as of the last answer
@@ -20,8 +21,10 @@ struct purse_question { // {0}: names nobody
 };
 // The account's place among the names, where it is put when it has none.
 unsigned purse_question_place(struct purse_question *q, struct purse_account *a);
-// `v`: a verdict for each name. The accounts hear, too, whether they have limits.
-void purse_question_answered(struct purse_question *q, const struct account_verdict *v);
+// `day` as of account_reserved(); `v`: a verdict for each name. The accounts hear, too, whether
+// they have limits.
+void purse_question_answered(struct purse_question *q, int64_t day,
+                             const struct account_verdict *v);
 // What a call of these two was refused by; all empty where neither is full. It borrows from `q`
 // and from the accounts.
 struct purse_refusal purse_question_refusal(const struct purse_question *q,

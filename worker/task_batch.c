@@ -63,6 +63,7 @@ struct task_lot task_lot(const struct task *t)
                              .field = t->field,
                              .worst = task_worst(t),
                              .affordable = t->affordable,
+                             .day = purse_day(t->purse),
                              .project = span_of(task_project(t)),
                              .bytes_in = t->input.len,
                              .bytes_out = answer_bytes(t->job.image_size)};

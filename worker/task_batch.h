@@ -18,7 +18,8 @@ struct task_lot {                      // what it is to a batch
     struct span batch, model;
     struct queue_field field;
     struct span project; // whose room it has, if it is
-    bool affordable;     // there is room for it in what its user and its project may use
+    bool affordable;     // there is room for it in what its user and its project may use...
+    int64_t day;         // ...of this day, see purse_day()
     int64_t worst;       // millionths of USD; below 0: not known
     uint64_t bytes_in, bytes_out; // of its request; of its answer, about
 };

@@ -130,8 +130,8 @@ void task_enter_purse(struct task *t); // task_mark() follows, or a settle
 void task_close_purse(struct task *t, const struct purse_took *took);
 // The same for a job that is gathered for an operation: `affordable`, or a settle, follows.
 void task_gather_purse(struct task *t);
-// A row of an operation has its answer: what it took is told, where it was reckoned today, when
-// its settle has gone through, which is once, whoever else had the row in hand before.
+// A row of an operation has its answer: what it took is told when its settle has gone through,
+// which is once, whoever else had the row in hand before.
 void task_correct_purse(struct task *t, const struct purse_took *took);
 void task_purse_settled(struct task *t);
 

@@ -114,8 +114,19 @@ static void told_gathered(void *ctx, enum purse_answer a, const struct purse_ref
         task_say(t, QUEUE_REQUEUE, TASK_ROOM_WAIT_MS);
 }
 
+#define DAY_MS 86400000
+
+// What it has room in is a day that is over.
+static bool is_stale(const struct task *t)
+{
+    int64_t day = t->affordable && !t->named ? purse_day(t->purse) : 0;
+    return day > 0 && day < task_host_now_ms(t->host) / DAY_MS;
+}
+
 void task_gather_purse(struct task *t)
 {
+    if (is_stale(t))
+        task_close_purse(t, NULL);
     struct gate *g = t->purse ? NULL : route_choose(t->route);
     if (!g)
         return; // it is asked for, or all projects are closed: at the next look
@@ -125,8 +136,6 @@ void task_gather_purse(struct task *t)
                            t->worst, &t->affordable, told_gathered, t);
 }
 
-#define DAY_MS 86400000
-
 // Of a worker that ends with the row in hand, nothing is told: who has the row next tells it.
 void task_correct_purse(struct task *t, const struct purse_took *took)
 {
@@ -134,13 +143,10 @@ void task_correct_purse(struct task *t, const struct purse_took *took)
     t->took = *took;
 }
 
-// Past midnight the day and maybe the month that it was reckoned in are over: it stays there.
 void task_purse_settled(struct task *t)
 {
-    int64_t now_ms = task_host_now_ms(t->host);
-    if (!t->corrects || now_ms / DAY_MS != t->begun_ms / DAY_MS)
-        return;
+    if (t->corrects)
+        purse_correct(t->host->purse, buf_span(&t->user), span_of(task_project(t)),
+                      task_worst(t), t->begun_ms / DAY_MS, &t->took);
     t->corrects = false;
-    purse_correct(t->host->purse, buf_span(&t->user), span_of(task_project(t)), task_worst(t),
-                  t->took.sent, t->took.images, t->took.micro);
 }

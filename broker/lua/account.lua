@@ -15,12 +15,15 @@
 -- ARGV  1 'reserve'  2 incarnation  3 lease, ms  4 accounts k, then their names
 --       then, up to 500 times, number, places of user and project among the names, worst micro
 --       (-1: not known)
---         Returns {1, ms, marks, k verdicts}: a mark a call, '1' reserved, 'f' nothing limits it (and
---         nothing was reserved), 'w' there is no room until calls under way have ended, 'b' there is
---         none in this period, 'u' its USD are limited, and what it may cost is not known. A verdict is '' (no limit), '-', or of what has no room: "WHAT/PERIOD
---         ALLOWED USED UNTIL" (ms)
+--         Returns {1, day, marks, k verdicts}: the day (since 1970-01-01 UTC) that is reserved of, or
+--         the first, where some were reserved before; a mark a call, '1' reserved, 'f' nothing limits
+--         it (and nothing was reserved), 'w' there is no room until calls under way have ended, 'b'
+--         there is none in this period, 'u' its USD are limited, and what it may cost is not known. A
+--         verdict is '' (no limit), '-', or of what has no room: "WHAT/PERIOD ALLOWED USED UNTIL" (ms)
 -- or    1 'tell'  2 incarnation  3 lease, ms  4 number of this request, rising  5 accounts k
---       then k times name, calls, images, micro, micro unknown: of calls that had reserved nothing
+--       then k times name, calls, images, micro, micro unknown, and 0: of calls that had reserved
+--       nothing; or the day in which was told before what these figures correct: they count in
+--       that day, and its month, alone
 --       then, up to 500 times, number, calls, images, micro, '1' when the outcome is unknown: of
 --       calls that had. Returns {1}
 -- or    1 'keep'  2 incarnation  3 lease, ms: prolongs it, and turns what lost workers have reserved
@@ -115,12 +118,16 @@ local function save()
   end
 end
 
-local function use(name, calls, images, micro, unknown)
+-- `day`: of which it is; 0: today.
+local function use(name, calls, images, micro, unknown, day)
   local a = account(name)
+  if day == 0 then day = today end
   a.dirty = true
-  for i = 1, 2 do
-    a[i].c, a[i].i = math.max(0, a[i].c + calls), math.max(0, a[i].i + images)
-    a[i].u, a[i].x = math.max(0, a[i].u + micro), math.max(0, a[i].x + unknown)
+  for i, of in ipairs({day, month_of(day)}) do
+    if of == PERIOD[i].is then
+      a[i].c, a[i].i = math.max(0, a[i].c + calls), math.max(0, a[i].i + images)
+      a[i].u, a[i].x = math.max(0, a[i].u + micro), math.max(0, a[i].x + unknown)
+    end
   end
 end
 
@@ -184,7 +191,7 @@ end
 local function reserve()
   local inc, k, names = ARGV[2], tonumber(ARGV[4]), {}
   for i = 1, k do names[i] = ARGV[4 + i] end
-  local marks, kept, had = {}, {}, {}
+  local marks, kept, had, first = {}, {}, {}, PERIOD[1].is
   local numbers = {}
   for i = 5 + k, #ARGV, 4 do numbers[#numbers + 1] = ARGV[i] end
   if #numbers > 0 then had = call('HMGET', P .. 'r:' .. inc, unpack(numbers)) end
@@ -194,6 +201,7 @@ local function reserve()
     local micro = tonumber(ARGV[at + 3])
     local free = #account(user).limits == 0 and #account(project).limits == 0
     marks[n] = had[n] and '1' or free and 'f' or room({user, project}, micro)
+    if had[n] then first = math.min(first, tonumber(string.match(had[n], '^%d+'))) end
     if marks[n] == '1' and not had[n] then
       micro = math.max(0, micro)
       hold_back(user, 1, micro, PERIOD[1].is, PERIOD[2].is)
@@ -203,7 +211,7 @@ local function reserve()
         user .. ' ' .. project
     end
   end
-  local out = {1, now, table.concat(marks)}
+  local out = {1, first, table.concat(marks)}
   for i, name in ipairs(names) do
     local a = account(name)
     out[3 + i] = a.verdict or (#a.limits > 0 and '-' or '')
@@ -223,13 +231,13 @@ local function tell()
   local key = P .. 'r:' .. inc
   local last = tonumber(call('HGET', key, 'n') or 0)
   if number > last then
-    for i = 6, 5 + 5 * k, 5 do
+    for i = 6, 5 + 6 * k, 6 do
       use(ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]),
-        tonumber(ARGV[i + 4]))
+        tonumber(ARGV[i + 4]), tonumber(ARGV[i + 5]))
     end
   end
   local numbers, places = {}, {}
-  for i = 6 + 5 * k, #ARGV, 5 do
+  for i = 6 + 6 * k, #ARGV, 5 do
     numbers[#numbers + 1] = ARGV[i]
     places[#numbers] = i
   end

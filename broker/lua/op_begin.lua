@@ -4,18 +4,21 @@
 --
 -- ARGV  1 incarnation of the worker  2 the operation's id, new  3 lease, ms  4 how long to hope
 --       for its end, ms  5 most operations there may be  6 batch  7 model
---       8 project whose keys it is made with
+--       8 project whose keys it is made with  9 day (since 1970-01-01 UTC) of which its user and
+--       project have room for it, or 0: it is corrected in the day it was made
 --       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD; -1: not known
 -- Returns {1, marks, incarnation}: marks as of sent; the k-th job is 1:k under the incarnation,
--- which is empty when none was marked; {0} there are too many operations; {-1} the lease is lost.
+-- which is empty when none was marked; {0} there are too many operations,
+-- or the day is over; {-1} the lease is lost.
 local inc, op, now = ARGV[1], ARGV[2], now_ms()
 local bo = P .. 'bo:' .. op
 local was = call('HMGET', bo, 'marks', 'inc')
 if was[1] then return {1, was[1], was[2]} end
 if not alive(inc, now) then return {-1} end
 if call('ZCARD', P .. 'ops') >= tonumber(ARGV[5]) then return {0} end
+if ARGV[9] ~= '0' and tonumber(ARGV[9]) ~= floor(now / DAY) then return {0} end
 local key, fields, worst = P .. 'a:' .. inc, {}, {}
-for i = 9, #ARGV, 2 do
+for i = 10, #ARGV, 2 do
   fields[#fields + 1] = ARGV[i]
   worst[#worst + 1] = ARGV[i + 1]
 end

@@ -15,11 +15,12 @@ BUSY = b"-BUSY Redis is busy running a script. You can only call SCRIPT KILL\r\n
 
 class Liar:
     """`lie`: None, or a function of a command that returns what is answered in place of the server's
-    answer; None: that one."""
+    answer; None: that one. `twist`: None, or a function of a command and the server's answer, that
+    returns what is answered."""
 
     def __init__(self, path, upstream):
         self.path, self.upstream = path, upstream
-        self.lie = None
+        self.lie = self.twist = None
         self.connections = self.lies = 0
         self.open = set()
         self.lock = threading.Lock()
@@ -68,8 +69,8 @@ class Liar:
                     if not part:
                         return
                     answer += part
-                client.sendall(answer[:end])
-                answer = answer[end:]
+                said, answer = answer[:end], answer[end:]
+                client.sendall(self.twist(one, said) if self.twist else said)
 
     def cut(self):
         """All connections, so that they are made again."""

@@ -1,11 +1,13 @@
 """What users and projects may use: never a cent or a call above, whoever sends; then jobs wait."""
 import json
 import os
+import re
 import sys
 import time
 
 import farm
 from farm import Farm
+from liar import Liar
 
 MODEL = ("--model", "gemini-2.5-flash-image")  # $0.0387 an image
 
@@ -253,6 +255,34 @@ def rows_in_hand_are_told_once():
         f.genfarm("fsck")
 
 
+def the_room_of_yesterday():
+    """Jobs that are gathered when the day ends ask again for room before a batch is made of them."""
+    with Farm() as f:
+        f.emulator("--batch-latency", "300ms")
+        f.redis()
+        f.genfarm("quota", "set", "user:ann", "usd=10/month")
+        liar = Liar(f.path("liar.sock"), f.socket)
+        asked = [0]
+
+        def a_day_before(command, answer):
+            if b"\r\nreserve\r\n" not in command:
+                return answer
+            asked[0] += 1
+            return re.sub(rb"(\*\d+\r\n:1\r\n:)(\d+)", lambda m: m[1] + b"%d" % (int(m[2]) - 1), answer)
+
+        liar.twist = a_day_before
+        f.worker("--redis", liar.url(), "--sink", "dir:" + f.path("out"))
+        f.genfarm("submit", f.prompts(4), *MODEL, "--user", "ann", "--lane", "batch", "--batch", "b")
+        farm.until(lambda: asked[0] > 2)
+        assert f.cli("EXISTS", "genfarm:{default}:ops") == "0"
+        liar.twist = None
+        farm.until(lambda: state(f, "b")["completed"] == 4, 60)
+        farm.until(lambda: quota(f, "user:ann")["month"]["unknown_usd"] == 0 and idle(f, "user:ann"))
+        used = quota(f, "user:ann")["month"]["used"]
+        assert used["calls"] == 4 and micro(used["usd"]) == micro(state(f, "b")["cost_usd"]), used
+        f.genfarm("fsck")
+
+
 def another_project_takes_over():
     """A project that may use no more is passed over; its jobs go through the other."""
     with Farm() as f:
@@ -363,6 +393,7 @@ def bad_words():
 if __name__ == "__main__":
     sys.exit(farm.main([a_users_month, quotas_of_a_day, a_project_in_two_queues,
                         unknown_stays_used, lost_workers_money_is_used, what_was_used_before,
-                        remote_batches, rows_in_hand_are_told_once, another_project_takes_over,
+                        remote_batches, rows_in_hand_are_told_once, the_room_of_yesterday,
+                        another_project_takes_over,
                         told_before, models_past_their_day, projects_that_are_there,
                         not_even_one_call, bad_words]))

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "broker/account.h"
 #include "farm.h"
@@ -18,19 +19,20 @@ static const struct span names[] = {SPAN(ANN), SPAN(RED)};
 struct answer {
     bool done;
     enum err err;
-    int64_t value;
+    int64_t value, day;
     char marks[ACCOUNT_MAX_CALLS + 1], limit[32];
     struct account_verdict verdict; // the last one that refuses
     struct account_state state;
     size_t names;
 };
 
-static void on_reserved(void *ctx, enum err e, struct span marks,
+static void on_reserved(void *ctx, enum err e, int64_t day, struct span marks,
                         const struct account_verdict *v)
 {
     struct answer *a = ctx;
     a->done = true;
     a->err = e;
+    a->day = day;
     snprintf(a->marks, sizeof a->marks, "%.*s", (int)marks.len, marks.len ? marks.ptr : "");
     for (int i = 0; e == OK && i < 2; i++)
         if (v[i].limit.len) {
@@ -206,7 +208,7 @@ static void not_sent_takes_nothing(void **state)
 static void sums_count_once(void **state)
 {
     struct farm *f = *state;
-    const struct account_sum sum = {SPAN(ANN), 5, 4, 150000, 40000};
+    const struct account_sum sum = {SPAN(ANN), 5, 4, 150000, 40000, 0};
     for (int i = 0; i < 2; i++)
         assert_int_equal(tell(f, "w1", 1, 1, &sum, 0, NULL), OK);
     assert_month(f, ANN, 150000, 0);
@@ -258,6 +260,54 @@ static void days_end(void **state)
     struct account_state s = show(f, ANN);
     assert_int_equal(s.of[ACCOUNT_DAY].used[ACCOUNT_CALLS], 0);
     assert_int_equal(s.of[ACCOUNT_MONTH].used[ACCOUNT_CALLS], 1);
+}
+
+static int64_t today(struct farm *f)
+{
+    return show(f, ANN).of[ACCOUNT_DAY].ends_ms / 86400000 - 1;
+}
+
+// What a call took after all counts where its worst did, and never where that is forgotten.
+static void corrections_have_a_day(void **state)
+{
+    struct farm *f = *state;
+    int64_t day = today(f);
+    set(f, ANN, "usd=1/month");
+    struct answer a = reserve(f, "w1", 1, 1, 70000);
+    assert_int_equal(a.day, day);
+    char before[64];
+    snprintf(before, sizeof before, "%lld 1 70000 " ANN " " RED, (long long)day - 1);
+    redis_server_do(f->server, "HSET " A "r:w1 2 %s", before);
+    a = reserve(f, "w1", 1, 2, 70000); // one of them before midnight; the answer was lost
+    assert_string_equal(a.marks, "11");
+    assert_int_equal(a.day, day - 1);
+    const struct account_end begun[] = {{1, 1, 1, 0, true}, {2, 1, 1, 0, true}};
+    assert_int_equal(tell(f, "w1", 1, 0, NULL, 2, begun), OK);
+    assert_int_equal(show(f, ANN).of[ACCOUNT_DAY].used[ACCOUNT_USD], 70000);
+    struct account_sum sum = {SPAN(ANN), 0, 0, -35000, -70000, day - 31};
+    assert_int_equal(tell(f, "w1", 2, 1, &sum, 0, NULL), OK);
+    assert_int_equal(show(f, ANN).of[ACCOUNT_DAY].used[ACCOUNT_USD], 70000);
+    assert_month(f, ANN, 70000, 0);
+    sum.day = day;
+    assert_int_equal(tell(f, "w1", 3, 1, &sum, 0, NULL), OK);
+    assert_int_equal(show(f, ANN).of[ACCOUNT_DAY].used[ACCOUNT_USD], 35000);
+    assert_month(f, ANN, 35000, 0);
+}
+
+// A batch that ends after midnight is put right in the month, where it was made in that.
+static void yesterday_is_of_this_month(void **state)
+{
+    struct farm *f = *state;
+    int64_t day = today(f);
+    struct account_sum sum = {SPAN(ANN), 1, 1, 70000, 70000, 0};
+    assert_int_equal(tell(f, "w1", 1, 1, &sum, 0, NULL), OK);
+    sum = (struct account_sum){SPAN(ANN), 0, 0, -35000, -70000, day - 1};
+    assert_int_equal(tell(f, "w1", 2, 1, &sum, 0, NULL), OK);
+    assert_int_equal(show(f, ANN).of[ACCOUNT_DAY].used[ACCOUNT_USD], 70000);
+    time_t now = (time_t)(day * 86400);
+    struct tm utc;
+    gmtime_r(&now, &utc);
+    assert_month(f, ANN, utc.tm_mday > 1 ? 35000 : 70000, 0);
 }
 
 static void memory_is_full(void **state)
@@ -326,6 +376,8 @@ int main(void)
         T(sums_count_once),
         T(lost_workers),
         T(days_end),
+        T(corrections_have_a_day),
+        T(yesterday_is_of_this_month),
         T(memory_is_full),
         T(check_mends),
         T(words),

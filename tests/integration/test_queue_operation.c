@@ -62,8 +62,8 @@ static void told_taken(void *ctx, enum err e, const struct operation *o)
     t->jobs = o->jobs;
 }
 
-static struct begun begin_as(struct farm *f, const struct hand *h, const char *op,
-                             unsigned most, const struct claims *c)
+static struct begun begin_on(struct farm *f, const struct hand *h, const char *op,
+                             unsigned most, int64_t day, const struct claims *c)
 {
     struct queue_field fields[FARM_MOST];
     int64_t worst[FARM_MOST];
@@ -80,12 +80,19 @@ static struct begun begin_as(struct farm *f, const struct hand *h, const char *o
                               .lease_ms = FARM_LEASE,
                               .keep_ms = KEEP,
                               .most = most,
+                              .day = day,
                               .n = c->n,
                               .fields = fields,
                               .worst = worst};
     assert_int_equal(operation_begin(f->queue, &o, told_begun, &b), OK);
     wait_for(f->loop, &b.done, "an operation");
     return b;
+}
+
+static struct begun begin_as(struct farm *f, const struct hand *h, const char *op,
+                             unsigned most, const struct claims *c)
+{
+    return begin_on(f, h, op, most, 0, c);
 }
 
 static struct begun begin(struct farm *f, const struct hand *h, const struct claims *c)
@@ -186,6 +193,26 @@ static void jobs_go_over_to_the_operation(void **state)
     audit(f->server);
     free(c);
     free(mine);
+}
+
+// What its rows took is corrected in the day it is made: it must have been reserved in that.
+static void not_with_the_room_of_yesterday(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    farm_submit(f, "b", "ann", ROUTE, 2);
+    struct claims *c = claim_lane(f, &h, 2, LANE);
+    redisReply *r = redis_server_ask(f->server, "TIME");
+    int64_t day = strtoll(r->element[0]->str, NULL, 10) / 86400;
+    freeReplyObject(r);
+    assert_int_equal(begin_on(f, &h, OP, 10, day - 1, c).err, ERR_LIMIT);
+    assert_int_equal(farm_renew(f, &h).active, 2);
+    assert_int_equal(redis_server_number(f->server, "EXISTS " FARM_PREFIX "ops"), 0);
+    struct begun b = begin_on(f, &h, OP, 10, day, c);
+    assert_int_equal(b.err, OK);
+    assert_string_equal(b.marks, "11");
+    audit(f->server);
+    free(c);
 }
 
 // After its worker's death another one takes it, under a fresh incarnation; the one before can
@@ -309,6 +336,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(jobs_go_over_to_the_operation, farm_fresh),
+        cmocka_unit_test_setup(not_with_the_room_of_yesterday, farm_fresh),
         cmocka_unit_test_setup(another_takes_it_over, farm_fresh),
         cmocka_unit_test_setup(what_is_past_hope_is_lost, farm_fresh),
         cmocka_unit_test_setup(the_rest_goes_into_the_standard_lane, farm_fresh),

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "sweep.h"
 #include "test.h"
 
@@ -170,7 +171,8 @@ static enum err correct(void *ctx)
     sweep_begin();
     t.purse = purse_new(t.farm->loop, t.link->redis, &(struct purse_options){"here", 30});
     if (t.purse) {
-        purse_correct(t.purse, SPAN("ann"), SPAN("red"), WORST, true, 2, TOOK);
+        purse_correct(t.purse, SPAN("ann"), SPAN("red"), WORST, clock_wall_ms() / 86400000,
+                      &(struct purse_took){.sent = true, .images = 2, .micro = TOOK});
         end_all(&t);
     }
     fault_forget();
