@@ -19,8 +19,7 @@ struct operation_new {
     unsigned most;             // operations there may be in the queue
     int64_t day; // that users and projects have room for it, see account.h; 0: any
     size_t n;
-    const struct queue_field *fields;
-    const int64_t *worst; // of each, millionths of USD
+    const struct queue_mark *calls; // their `project` is not looked at
 };
 // marks: as queue_sent()'s; the k-th job, from 1, is {1, k} under `inc`, which is empty when
 // none was marked.

@@ -26,7 +26,7 @@ enum err operation_begin(struct queue *q, const struct operation_new *o,
 {
     if (o->n < 1 || o->n > QUEUE_MAX_JOBS)
         return ERR_RANGE;
-    struct args *a = script_args(q, 9 + 2 * o->n, (4 + o->n * 3) * ARGS_INT);
+    struct args *a = script_args(q, 9 + 3 * o->n, (4 + o->n * 3) * ARGS_INT);
     args_add(a, o->inc);
     args_add(a, o->op);
     args_int(a, o->lease_ms);
@@ -37,8 +37,9 @@ enum err operation_begin(struct queue *q, const struct operation_new *o,
     args_add(a, o->project);
     args_int(a, o->day);
     for (size_t i = 0; i < o->n; i++) {
-        args_field(a, &o->fields[i]);
-        args_int(a, o->worst[i]);
+        args_field(a, &o->calls[i].field);
+        args_int(a, o->calls[i].worst);
+        args_str(a, o->calls[i].fail_unknown ? "f" : "s");
     }
     return call_script(
         q, SCRIPT_OP_BEGIN, a,

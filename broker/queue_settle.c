@@ -9,13 +9,14 @@ enum err queue_sent(struct queue *q, struct span inc, uint64_t number, size_t n,
 {
     if (n < 1 || n > QUEUE_MAX_JOBS)
         return ERR_RANGE;
-    struct args *a = script_args(q, 2 + 3 * n, (1 + n * 3) * ARGS_INT);
+    struct args *a = script_args(q, 2 + 4 * n, (1 + n * 3) * ARGS_INT);
     args_add(a, inc);
     args_uint(a, number);
     for (size_t i = 0; i < n; i++) {
         args_field(a, &calls[i].field);
         args_int(a, calls[i].worst);
         args_add(a, calls[i].project);
+        args_str(a, calls[i].fail_unknown ? "f" : "s");
     }
     return call_script(
         q, SCRIPT_SENT, a,

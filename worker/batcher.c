@@ -189,8 +189,7 @@ static void send_begin(struct batcher *b)
                               .most = b->options.most,
                               .day = b->lot.day,
                               .n = b->lot.n,
-                              .fields = b->lot.fields,
-                              .worst = b->lot.worst};
+                              .calls = b->lot.calls};
     lot_name(&b->lot, b->options.tasks, true);
     b->begin_asked_us = clock_boot_us();
     b->begin_asking = operation_begin(b->options.host->queue, &o, on_begun, b) == OK;

@@ -40,8 +40,7 @@ static bool is_of(const struct lot *l, const struct task_lot *one)
 
 static void add(struct lot *l, const struct task_lot *one)
 {
-    l->fields[l->n] = one->field;
-    l->worst[l->n++] = one->worst;
+    l->calls[l->n++] = one->mark;
     if (one->day > 0 && (l->day == 0 || one->day < l->day))
         l->day = one->day;
     l->in += one->bytes_in;
@@ -77,7 +76,7 @@ void lot_gather(struct lot *l, const struct tasks *among, uint64_t max_out)
 void lot_name(const struct lot *l, struct tasks *among, bool named)
 {
     for (size_t i = 0; i < l->n; i++) {
-        struct task *t = tasks_find(among, l->fields[i]);
+        struct task *t = tasks_find(among, l->calls[i].field);
         if (t)
             task_named(t, named);
     }
@@ -87,7 +86,7 @@ void lot_name(const struct lot *l, struct tasks *among, bool named)
 void lot_moved(const struct lot *l, struct tasks *among, struct span marks)
 {
     for (size_t i = 0; i < marks.len && i < l->n; i++) {
-        struct task *t = tasks_find(among, l->fields[i]);
+        struct task *t = tasks_find(among, l->calls[i].field);
         if (t)
             task_moved(t, marks.ptr[i]);
     }

@@ -15,11 +15,10 @@ struct lot {                   // {0}: none
     char id[OPERATION_ID + 1]; // of the operation, random
     char batch[JOB_MAX_NAME + 1], model[JOB_MAX_NAME + 1], project[JOB_MAX_NAME + 1];
     size_t n; // jobs
-    struct queue_field fields[QUEUE_MAX_JOBS];
-    int64_t worst[QUEUE_MAX_JOBS]; // millionths of USD; below 0: not known
-    int64_t day;                   // the first that there is room for them in; 0: any
-    uint64_t in, out;              // bytes of their requests; of their answers, about
-    bool full;                     // there was one more, and no room for it
+    struct queue_mark calls[QUEUE_MAX_JOBS];
+    int64_t day;      // the first that there is room for them in; 0: any
+    uint64_t in, out; // bytes of their requests; of their answers, about
+    bool full;        // there was one more, and no room for it
 };
 // The first batch, model and project that a gathered task has, and as many of those as fit;
 // `max_out` bytes of answers at most, unless it is but one. n 0: there is none.

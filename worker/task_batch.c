@@ -60,8 +60,9 @@ struct task_lot task_lot(const struct task *t)
 {
     return (struct task_lot){.batch = buf_span(&t->batch),
                              .model = t->job.model,
-                             .field = t->field,
-                             .worst = task_worst(t),
+                             .mark = {.field = t->field,
+                                      .worst = task_worst(t),
+                                      .fail_unknown = t->job.fail_unknown},
                              .affordable = t->affordable,
                              .day = purse_day(t->purse),
                              .project = span_of(task_project(t)),

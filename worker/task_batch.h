@@ -16,11 +16,10 @@ double task_due(const struct task *t); // Unix time, after which it is to go on 
                                        // 0: never
 struct task_lot {                      // what it is to a batch
     struct span batch, model;
-    struct queue_field field;
-    struct span project; // whose room it has, if it is
-    bool affordable;     // there is room for it in what its user and its project may use...
-    int64_t day;         // ...of this day, see purse_day()
-    int64_t worst;       // millionths of USD; below 0: not known
+    struct queue_mark mark; // without a project
+    struct span project;    // whose room it has, if it is
+    bool affordable;        // there is room for it in what its user and its project may use...
+    int64_t day;            // ...of this day, see purse_day()
     uint64_t bytes_in, bytes_out; // of its request; of its answer, about
 };
 struct task_lot task_lot(const struct task *t);

@@ -183,7 +183,7 @@ static enum err send_marks(void *ctx, uint64_t number, struct pump_item *const *
     for (size_t i = 0; i < n; i++) {
         const struct task *t = task_of_mark(items[i]);
         struct span project = h->project[0] ? SPAN("") : span_of(task_project(t));
-        calls[i] = (struct queue_mark){t->field, t->worst, project};
+        calls[i] = (struct queue_mark){t->field, t->worst, project, t->job.fail_unknown};
     }
     enum err e =
         queue_sent(h->queue, lease_incarnation(h->lease), number, n, calls, on_marked, h);

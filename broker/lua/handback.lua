@@ -18,7 +18,7 @@ for i, v in ipairs(call('HMGET', key, unpack(ARGV, 2))) do
     else
       local list = list_of(v)
       local _, _, batch = list_parts(list)
-      if string.byte(v) == 115 then -- 's'
+      if was_sent(v) then
         sent[batch] = sent[batch] or {}
         table.insert(sent[batch], v)
       else

@@ -38,14 +38,19 @@ local function lost_call(batch, out, lane_model, job)
       model, lane, 'generate', w[2] or '', 0, 0, 0, ''}))
 end
 
+-- A job with whose calls so many workers were lost is poison; one that only lay beside is let off
+-- longer, for most of those are innocent.
+local MOST_LOST, MOST_BESIDE = 3, 10
+
 -- One lost job: decides where it goes. A call that was sent may have been billed, even when the
 -- job is over since (it was cancelled).
-local function lost_job(batch, value, policy, ended, out)
+local function lost_job(batch, value, ended, out)
   local _, lane_model = list_parts(list_of(value))
   local use = out.uses[lane_model] or {unknown = 0, failed = 0}
   out.uses[lane_model] = use
   local index, run, attempts, lost, limited = struct.unpack('>I4I2BBI2', value, 2)
-  local sent, list = string.byte(value) == 115, list_of(value)
+  local sent, list = was_sent(value), list_of(value)
+  local policy = string.byte(value) == 102 and 'fail' or 'retry'
   local id = input_id(call('HGET', P .. 'in:' .. batch, index))
   lost = math.min(255, lost + 1)
   local job = {index = index, run = run, id = id, attempts = attempts, project = project_of(value)}
@@ -56,7 +61,7 @@ local function lost_job(batch, value, policy, ended, out)
     lost_call(batch, out, lane_model, job)
   end
   if ended then return end
-  if lost >= 3 then
+  if lost >= (sent and MOST_LOST or MOST_BESIDE) then
     job.code, job.why = 'poison', 'its worker was lost ' .. lost .. ' times'
   elseif sent and policy == 'fail' then
     job.code, job.why = 'worker_lost', 'the worker was lost while the call was under way'
@@ -92,14 +97,13 @@ end
 local function recover(inc, batch, values)
   local indexes, runs = {}, {}
   for i, v in ipairs(values) do indexes[i], runs[i] = struct.unpack('>I4I2', v, 2) end
-  local b = call('HMGET', P .. 'b:' .. batch, 'on_unknown', 'run', 'user')
-  if not b[2] then return end -- forgotten meanwhile
-  local policy = b[1]
-  local gone = over(batch, b[2], indexes, runs)
-  local out = {unknown = {}, failed = {}, lists = {}, uses = {}, entries = {}, user = b[3],
+  local b = call('HMGET', P .. 'b:' .. batch, 'run', 'user')
+  if not b[1] then return end -- forgotten meanwhile
+  local gone = over(batch, b[1], indexes, runs)
+  local out = {unknown = {}, failed = {}, lists = {}, uses = {}, entries = {}, user = b[2],
     worker = call('HMGET', P .. 'w:' .. inc, 'project', 'endpoint', 'ledger', 'provider')}
   for i, v in ipairs(values) do
-    lost_job(batch, v, policy, gone[i], out)
+    lost_job(batch, v, gone[i], out)
   end
   if #out.unknown > 0 then
     emit(batch, out.unknown)
@@ -107,7 +111,7 @@ local function recover(inc, batch, values)
     call('HINCRBY', P .. 'b:' .. batch, 'calls', #out.unknown)
   end
   for lane_model, n in pairs(out.uses) do
-    count_usage(b[3], lane_model, now, n.unknown > 0 and
+    count_usage(b[2], lane_model, now, n.unknown > 0 and
       {[AT.unknown] = n.unknown, [AT.calls] = n.unknown} or {}, {failed = n.failed})
   end
   log_calls(now, out.entries)

@@ -6,7 +6,8 @@
 --       for its end, ms  5 most operations there may be  6 batch  7 model
 --       8 project whose keys it is made with  9 day (since 1970-01-01 UTC) of which its user and
 --       project have room for it, or 0: it is corrected in the day it was made
---       then, up to 1,000 times, SEQ:SLOT and the worst cost, millionths of USD; -1: not known
+--       then, up to 1,000 times, SEQ:SLOT, the worst cost, millionths of USD (-1: not known), and
+--       the state it has then, 's' or 'f', see prelude
 -- Returns {1, marks, incarnation}: marks as of sent; the k-th job is 1:k under the incarnation,
 -- which is empty when none was marked; {0} there are too many operations,
 -- or the day is over; {-1} the lease is lost.
@@ -18,7 +19,7 @@ if not alive(inc, now) then return {-1} end
 if call('ZCARD', P .. 'ops') >= tonumber(ARGV[5]) then return {0} end
 if ARGV[9] ~= '0' and tonumber(ARGV[9]) ~= floor(now / DAY) then return {0} end
 local key, fields, worst = P .. 'a:' .. inc, {}, {}
-for i = 10, #ARGV, 2 do
+for i = 10, #ARGV, 3 do
   fields[#fields + 1] = ARGV[i]
   worst[#worst + 1] = ARGV[i + 1]
 end
@@ -28,7 +29,7 @@ if #e.sent > 0 then
   mine = op .. '.1'
   local active, kept, gone = {}, {}, {}
   for k, i in ipairs(e.sent) do
-    active[2 * k - 1], active[2 * k] = '1:' .. i, 's' .. string.sub(e.values[i], 2)
+    active[2 * k - 1], active[2 * k] = '1:' .. i, ARGV[9 + 3 * i] .. string.sub(e.values[i], 2)
     gone[k] = fields[i]
   end
   for k, i in ipairs(e.kept) do kept[2 * k - 1], kept[2 * k] = '1:' .. i, worst[i] end

@@ -11,7 +11,7 @@ end
 local key = P .. 'b:' .. batch
 local b = call('HMGET', key, 'nonce', 'user', 'paused')
 if not b[1] then return {0} end
-if on and (b[3] == 'account' or b[3] == 'fsck') then -- would go on by itself
+if on and (b[3] == 'account' or b[3] == 'fsck' or b[3] == 'budget') then -- would go on without us
   call('HSET', key, 'paused', '1')
   return {1}
 end

@@ -35,8 +35,14 @@ local function alive(inc, now)
   return now - tonumber(c[1] or now) > GAP or now < tonumber(c[2] or 0)
 end
 
--- An active job is: its state, 'c' claimed or 's' sent, ticket, and list; of one that was sent by a
--- worker of several projects a NUL and the project follow.
+-- An active job is: its state, ticket, and list; of one that was sent by a worker of several projects
+-- a NUL and the project follow. States: 'c' claimed; 's' sent; 'f' sent, and it is to fail when
+-- nobody knows what came of that, instead of being done again.
+local function was_sent(value)
+  local state = string.byte(value)
+  return state == 115 or state == 102
+end
+
 local function list_of(value)
   local nul = string.find(value, '\0', 2 + TICKET, true)
   return string.sub(value, 2 + TICKET, nul and nul - 1)

@@ -48,6 +48,15 @@ local function promote()
   return moved
 end
 
+-- What it settled last is asked for by orphan.lua, when it comes back: perhaps after days.
+local function forget_worker(inc)
+  local key, week = P .. 'w:' .. inc, 7 * 86400000
+  local settled = call('HGET', key, 'sset')
+  call('DEL', key)
+  call('HSET', key, 'reaped', '1', 'sset', settled or '0')
+  call('PEXPIRE', key, week)
+end
+
 -- One rename voids every claim of the dead incarnation at once; the lease entry goes last.
 local function reap()
   local first = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'WITHSCORES', 'LIMIT', 0, 1)
@@ -95,7 +104,7 @@ local function reap()
   end
   if call('EXISTS', to) == 0 then
     if op then forget(op, inc) end
-    call('PEXPIRE', P .. 'w:' .. inc, 3600000) -- what it settled last is asked for by orphan.lua
+    forget_worker(inc)
     call('ZREM', P .. 'leases', inc)
     call('DEL', P .. 'rv:' .. inc, P .. 'dl:' .. inc)
   end

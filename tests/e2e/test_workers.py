@@ -115,6 +115,31 @@ def lost_worker():
         assert unknown and all(e["error"]["code"] == "worker_lost" for e in unknown)
 
 
+def lost_worker_by_job():
+    """The same of jobs that say themselves, unlike their batch, what is to come of unknown calls."""
+    for batch, own in (("retry", "fail"), ("fail", "retry")):
+        with Farm() as f:
+            f.emulator("--latency", "3s")
+            f.redis()
+            with open(f.path("jobs.jsonl"), "w") as out:
+                out.write(json.dumps({"id": "own", "prompt": "a cat", "on_unknown": own}) + "\n")
+                out.write(json.dumps({"id": "as-all", "prompt": "a dog"}) + "\n")
+            first = f.worker("--concurrency", "2", "--lease", "2")
+            f.genfarm("submit", f.path("jobs.jsonl"), "--batch", "b", "--on-unknown", batch)
+            q = "genfarm:{default}:"
+            held = lambda: f.cli("HVALS", q + "a:" + f.cli("ZRANGE", q + "leases", "0", "0"))
+            farm.until(lambda: sorted(v[:1] for v in held().splitlines() if v) == ["f", "s"])
+            first.kill()
+            first.wait()
+            f.worker("--concurrency", "2", "--lease", "2")
+            out = f.genfarm("watch", "b", "--json", status=3).stdout
+            ends = {e["id"]: (e["event"], (e.get("error") or {}).get("code"))
+                    for e in map(json.loads, out.splitlines()) if e["event"] in ("completed", "failed")}
+            again, gone = ("as-all", "own") if own == "fail" else ("own", "as-all")
+            assert ends[gone] == ("failed", "worker_lost"), ends
+            assert ends[again][0] == "completed", ends
+
+
 def steering():
     with Farm() as f:
         f.emulator("--latency", "5ms")
@@ -193,4 +218,4 @@ def library():
 
 
 farm.main([three_workers_two_watchers, collected_afterwards, drain, drain_without_redis,
-           grace_without_redis, lost_worker, steering, other_language, library])
+           grace_without_redis, lost_worker, lost_worker_by_job, steering, other_language, library])

@@ -296,8 +296,8 @@ static const struct queue_field two[] = {{1, 1}, {1, 2}};
 static const struct queue_asked asked[] = {
     {.field = {1, 1}, .digest = SPAN("d"), .within_ms = 1},
     {.field = {1, 2}, .digest = SPAN("d"), .within_ms = 1}};
-static const int64_t worst[] = {1, 2};
-static const struct queue_mark marks[] = {{{1, 1}, 1, SPAN("")}, {{1, 2}, -1, SPAN("art")}};
+static const struct queue_mark marks[] = {{{1, 1}, 1, SPAN(""), false},
+                                          {{1, 2}, -1, SPAN("art"), true}};
 
 static const struct operation_new begun = {.inc = SPAN("inc"),
                                            .op = SPAN("op"),
@@ -308,8 +308,7 @@ static const struct operation_new begun = {.inc = SPAN("inc"),
                                            .keep_ms = 1,
                                            .most = 1,
                                            .n = 2,
-                                           .fields = two,
-                                           .worst = worst};
+                                           .calls = marks};
 
 #define CALL(name, call)       \
     static enum err name(void) \

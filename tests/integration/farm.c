@@ -231,18 +231,32 @@ static void told_marks(void *ctx, enum err e, struct span marks)
     copy_span(m->text, sizeof m->text, marks);
 }
 
-struct marks farm_sent_as(struct farm *f, const struct hand *h, uint64_t number, size_t n,
-                          const struct held *jobs, int64_t worst)
+static struct marks send_marks(struct farm *f, const struct hand *h, uint64_t number, size_t n,
+                               const struct held *jobs, struct queue_mark each)
 {
     struct marks m = {0};
     struct queue_mark *calls = calloc(n + 1, sizeof *calls);
-    for (size_t i = 0; i < n; i++)
-        calls[i] = (struct queue_mark){jobs[i].field, worst, SPAN("")};
+    for (size_t i = 0; i < n; i++) {
+        calls[i] = each;
+        calls[i].field = jobs[i].field;
+    }
     m.err = queue_sent(f->queue, span_of(h->inc), number, n, calls, told_marks, &m);
     free(calls);
     if (m.err == OK)
         wait_for(f->loop, &m.done, "sent marks");
     return m;
+}
+
+struct marks farm_sent_as(struct farm *f, const struct hand *h, uint64_t number, size_t n,
+                          const struct held *jobs, int64_t worst)
+{
+    return send_marks(f, h, number, n, jobs, (struct queue_mark){.worst = worst});
+}
+
+struct marks farm_sent_to_fail(struct farm *f, struct hand *h, size_t n,
+                               const struct held *jobs)
+{
+    return send_marks(f, h, ++h->mark, n, jobs, (struct queue_mark){.fail_unknown = true});
 }
 
 struct marks farm_sent(struct farm *f, struct hand *h, size_t n, const struct held *jobs)

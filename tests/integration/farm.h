@@ -78,6 +78,9 @@ struct claims *farm_claim(struct farm *f, struct hand *h, unsigned want);
 struct claims *farm_claim_at(struct farm *f, struct hand *h, uint64_t seq, unsigned want,
                              const char *lane);
 struct marks farm_sent(struct farm *f, struct hand *h, size_t n, const struct held *jobs);
+// The same of jobs that are to fail when nobody knows what came of their calls.
+struct marks farm_sent_to_fail(struct farm *f, struct hand *h, size_t n,
+                               const struct held *jobs);
 struct marks farm_sent_as(struct farm *f, const struct hand *h, uint64_t number, size_t n,
                           const struct held *jobs, int64_t worst); // worst: of each call
 // The event that a job ends with; its id is the job's.

@@ -65,13 +65,10 @@ static void told_taken(void *ctx, enum err e, const struct operation *o)
 static struct begun begin_on(struct farm *f, const struct hand *h, const char *op,
                              unsigned most, int64_t day, const struct claims *c)
 {
-    struct queue_field fields[FARM_MOST];
-    int64_t worst[FARM_MOST];
+    struct queue_mark calls[FARM_MOST];
     struct begun b = {0};
-    for (size_t i = 0; i < c->n; i++) {
-        fields[i] = c->jobs[i].field;
-        worst[i] = WORST;
-    }
+    for (size_t i = 0; i < c->n; i++)
+        calls[i] = (struct queue_mark){.field = c->jobs[i].field, .worst = WORST};
     struct operation_new o = {.inc = span_of(h->inc),
                               .op = span_of(op),
                               .batch = SPAN("b"),
@@ -82,8 +79,7 @@ static struct begun begin_on(struct farm *f, const struct hand *h, const char *o
                               .most = most,
                               .day = day,
                               .n = c->n,
-                              .fields = fields,
-                              .worst = worst};
+                              .calls = calls};
     assert_int_equal(operation_begin(f->queue, &o, told_begun, &b), OK);
     wait_for(f->loop, &b.done, "an operation");
     return b;

@@ -122,7 +122,8 @@ static void what_a_settle_counted_is_no_orphan(void **state)
     assert_string_equal(farm_sent(f, &h, 2, c->jobs).text, "11");
     assert_string_equal(farm_settle(f, &h, QUEUE_COMPLETED, 1, c->jobs).text, "1");
     farm_expire(f, &h);
-    farm_tick_all(f); // its lease and its jobs are gone; what it settled last is still known
+    farm_tick_all(f); // its lease and its jobs are gone; what it settled last is known for days
+    assert_true(redis_server_number(f->server, "PTTL " FARM_PREFIX "w:w1") > 6 * 86400000);
     struct queue_orphan o = orphan_of(f, "call-one", &nonce);
     o.inc = SPAN("w1");
     o.number = h.number;

@@ -311,6 +311,28 @@ static void a_paused_batch_is_not_claimed(void **state)
     free(c), free(d);
 }
 
+// Somebody who pauses what waits for money means it: more of that does not go on with it.
+static void a_pause_outlives_a_budget(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    farm_submit(f, "b", "ann", NULL, 2);
+    redis_server_do(f->server, "HSET " FARM_PREFIX "b:b budget 5");
+    struct claims *c = claim_ok(f, &h, 2, 2);
+    assert_string_equal(farm_sent_as(f, &h, ++h.mark, 1, c->jobs, 9).text, "b");
+    assert_true(farm_status(f, "b").b.paused);
+    farm_settle(f, &h, QUEUE_REQUEUE, 2, c->jobs);
+    assert_int_equal(farm_pause(f, "b", true).err, OK);
+    struct told t = {0};
+    farm_wait(f, queue_budget(f->queue, SPAN("b"), 100, told_value, &t), &t);
+    struct claims *none = farm_claim(f, &h, 2);
+    assert_int_equal(none->n, 0);
+    assert_int_equal(farm_pause(f, "b", false).err, OK);
+    assert_int_equal(farm_work_off(f, &h), 2);
+    audit(f->server);
+    free(c), free(none);
+}
+
 static void a_paused_batch_can_be_cancelled(void **state)
 {
     struct farm *f = *state;
@@ -574,6 +596,7 @@ int main(void)
         T(an_old_run_is_not_taken_back),
         T(a_run_above_another_is_cancelled_in_its_own),
         T(a_paused_batch_is_not_claimed),
+        T(a_pause_outlives_a_budget),
         T(a_paused_batch_can_be_cancelled),
         T(the_whole_queue_is_paused),
         T(a_batch_that_is_held_is_tried_again),

@@ -438,25 +438,17 @@ static void unknown_may_mean_failed(void **state)
 {
     struct farm *f = *state;
     struct hand h = farm_hand(f, "w1");
-    struct told t = {0};
-    struct batch_options o = {.batch = SPAN("b"),
-                              .nonce = (const uint8_t *)"0123456789abcdef",
-                              .digest = SPAN("options"),
-                              .total = -1,
-                              .keep = 60,
-                              .fail_unknown = true};
-    farm_wait(f, queue_create(f->queue, &o, told_value, &t), &t);
-    assert_int_equal(farm_chunk(f, "b", 0, 3).err, OK);
-    assert_int_equal(farm_seal(f, "b", 3).err, OK);
+    farm_submit(f, "b", "ann", NULL, 3);
     struct claims *c = claim_ok(f, &h, 3, 3);
-    assert_marks(farm_sent(f, &h, 2, c->jobs), "11");
+    assert_marks(farm_sent(f, &h, 1, c->jobs), "1");
+    assert_marks(farm_sent_to_fail(f, &h, 1, c->jobs + 1), "1"); // each as its job says
     farm_expire(f, &h);
     farm_tick_all(f);
     struct status s = farm_status(f, "b");
-    assert_int_equal(s.b.failed, 2);
-    assert_int_equal(s.b.open, 1);
+    assert_int_equal(s.b.failed, 1);
+    assert_int_equal(s.b.open, 2);
     assert_int_equal(farm_events(f, "b", EVENT_UNKNOWN, -1), 2);
-    assert_int_equal(farm_events(f, "b", EVENT_FAILED, -1), 2);
+    assert_int_equal(farm_events(f, "b", EVENT_FAILED, -1), 1);
     audit(f->server);
     free(c);
 }
@@ -481,6 +473,27 @@ static void poison_dies(void **state)
     assert_int_equal(s.b.failed, 1);
     assert_true(s.b.done_ms > 0);
     assert_int_equal(redis_server_number(f->server, "LLEN " FARM_PREFIX "dead"), 1);
+}
+
+// Jobs that lay beside it in its workers' hands are let off longer.
+static void what_lies_beside_poison_lives(void **state)
+{
+    struct farm *f = *state;
+    farm_submit(f, "b", "ann", NULL, 2);
+    for (int i = 0; i < 10; i++) {
+        char inc[16];
+        snprintf(inc, sizeof inc, "w%d", i);
+        struct hand h = farm_hand(f, inc);
+        unsigned n = i < 3 ? 2 : 1;
+        struct claims *c = claim_ok(f, &h, n, n);
+        if (i < 3)
+            assert_marks(farm_sent(f, &h, 1, c->jobs), "1");
+        farm_expire(f, &h);
+        farm_tick_all(f);
+        assert_int_equal(farm_status(f, "b").b.failed, i < 2 ? 0 : i < 9 ? 1 : 2);
+        audit(f->server);
+        free(c);
+    }
 }
 
 static void a_large_worker_is_reaped_in_parts(void **state)
@@ -577,6 +590,7 @@ int main(void)
         T(lost_jobs_come_back),
         T(unknown_may_mean_failed),
         T(poison_dies),
+        T(what_lies_beside_poison_lives),
         T(a_large_worker_is_reaped_in_parts),
         T(nothing_is_left_of_a_forgotten_batch),
         T(batches_expire),

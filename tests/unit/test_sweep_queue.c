@@ -143,7 +143,8 @@ static void on_value(void *ctx, enum err e, int64_t value)
 // --- What is asked, and what the server says -------------------------------------------------
 
 static struct queue *q;
-static const struct queue_mark marks[] = {{{1, 1}, 1, SPAN("")}, {{1, 2}, -1, SPAN("art")}};
+static const struct queue_mark marks[] = {{{1, 1}, 1, SPAN(""), false},
+                                          {{1, 2}, -1, SPAN("art"), true}};
 static const struct queue_asked asking[] = {{.field = {1, 1}, .digest = SPAN("d")},
                                             {.field = {1, 2}, .digest = SPAN("d")}};
 #define INC   SPAN("inc")
