@@ -285,10 +285,9 @@ static void on_begun(void *ctx, enum err e, struct span marks, struct span inc)
 static void begin_operation(struct press *p, struct hand *h, const struct claims *c,
                             struct begun *b)
 {
-    struct queue_field fields[SHOP_TOTAL];
-    int64_t worst[SHOP_TOTAL] = {0};
+    struct queue_mark calls[SHOP_TOTAL] = {0};
     for (size_t i = 0; i < SHOP_TOTAL; i++)
-        fields[i] = c->jobs[i].field;
+        calls[i].field = c->jobs[i].field;
     struct operation_new o = {.inc = span_of(h->inc),
                               .op = span_of(p->op),
                               .batch = SPAN(SHOP_BATCH),
@@ -298,8 +297,7 @@ static void begin_operation(struct press *p, struct hand *h, const struct claims
                               .keep_ms = 3600000,
                               .most = 10,
                               .n = SHOP_TOTAL,
-                              .fields = fields,
-                              .worst = worst};
+                              .calls = calls};
     assert_int_equal(operation_begin(p->shop.farm->queue, &o, on_begun, b), OK);
     wait_for(p->shop.farm->loop, &b->done, "an operation");
 }
