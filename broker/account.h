@@ -69,6 +69,7 @@ MUST_USE enum err account_tell(struct redis *r, double timeout, struct span inc,
 // value: calls so ended.
 MUST_USE enum err account_keep(struct redis *r, double timeout, struct span inc,
                                int64_t lease_ms, account_done *done, void *ctx);
+// It has told everything, and comes no more.
 MUST_USE enum err account_leave(struct redis *r, double timeout, struct span inc,
                                 account_done *done, void *ctx);
 

@@ -349,3 +349,8 @@ bool purse_settled(struct purse *p, void (*idle)(void *ctx), void *ctx)
     p->idle_ctx = ctx;
     return false;
 }
+
+void purse_leave(struct purse *p, void (*left)(void *ctx), void *ctx)
+{
+    purse_lease_leave(&p->lease, left, ctx);
+}

@@ -25,6 +25,9 @@ void purse_free(struct purse *p); // NULL is fine; calls that were not ended sta
 // Nothing is left to be told; false while a request is under way. To be asked again when `idle`
 // (may be NULL) is called.
 bool purse_settled(struct purse *p, void (*idle)(void *ctx), void *ctx);
+// Settled, it gives its lease up: it is used no more. `left` is called, maybe from inside, when
+// that is done, or cannot be done; the lease ends by itself then.
+void purse_leave(struct purse *p, void (*left)(void *ctx), void *ctx);
 
 enum purse_answer {
     PURSE_OPEN,     // it may be sent; purse_end() must follow

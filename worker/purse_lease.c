@@ -16,6 +16,8 @@ static void on_kept(void *ctx, enum err e, int64_t ended)
     bool more = e == OK && ended > 0;
     if (more)
         log_warn("calls of a lost worker count as used", "calls=%lld", (long long)ended);
+    if (l->left)
+        return;
     timer_ensure(l->loop, &l->timer,
                  more ? MORE_S : l->seconds / 3 * (0.8 + 0.2 * random_unit()));
 }
@@ -42,6 +44,23 @@ void purse_lease_start(struct purse_lease *l, struct ev_loop *loop, struct redis
 void purse_lease_stop(struct purse_lease *l)
 {
     ev_timer_stop(l->loop, &l->timer);
+}
+
+static void on_left(void *ctx, enum err e, int64_t value)
+{
+    (void)e, (void)value;
+    struct purse_lease *l = ctx;
+    l->left(l->left_ctx);
+}
+
+void purse_lease_leave(struct purse_lease *l, void (*left)(void *ctx), void *ctx)
+{
+    l->left = left;
+    l->left_ctx = ctx;
+    ev_timer_stop(l->loop, &l->timer);
+    if (!redis_ready(l->redis) ||
+        account_leave(l->redis, PURSE_TIMEOUT, purse_lease_name(l), on_left, l) != OK)
+        on_left(l, OK, 0);
 }
 
 struct span purse_lease_name(const struct purse_lease *l)

@@ -19,11 +19,15 @@ struct purse_lease { // embedded; its fields are for purse_lease.c
     double seconds;
     char inc[INCARNATION_SIZE];
     ev_timer timer;
+    void (*left)(void *ctx); // of purse_lease_leave()
+    void *left_ctx;
 };
 // `seconds`: how long it lasts unrenewed. A third of that is between two renewals.
 void purse_lease_start(struct purse_lease *l, struct ev_loop *loop, struct redis *r,
                        const char *host, double seconds);
 void purse_lease_stop(struct purse_lease *l); // asks no more; it is left to end
+// Gives it up; `left` as of purse_leave().
+void purse_lease_leave(struct purse_lease *l, void (*left)(void *ctx), void *ctx);
 // For requests that are made under it.
 struct span purse_lease_name(const struct purse_lease *l);
 int64_t purse_lease_ms(const struct purse_lease *l);

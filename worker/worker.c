@@ -116,9 +116,12 @@ void worker_free(struct worker *w)
     free(w);
 }
 
+// Both leases are given up at the same time.
 static void left(void *ctx)
 {
     struct worker *w = ctx;
+    if (--w->leases > 0)
+        return;
     bool all = w->gone = true;
     for (unsigned i = 0; i < w->options.peers->n; i++)
         all = all && w->options.peers->at[i]->gone;
@@ -151,6 +154,8 @@ void worker_leave_if_empty(struct worker *w)
     if (!gates_settled(w->gates, part_idle, w) || !purse_settled(w->purse, part_idle, w))
         return;
     w->leaving = true;
+    w->leases = 2;
+    purse_leave(w->purse, left, w);
     lease_leave(w->lease, left, w);
 }
 

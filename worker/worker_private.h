@@ -61,7 +61,8 @@ struct worker {
     struct worker_rest claim_rest, wait_rest; // nothing is claimed, or waited for, until then
     ev_timer tick, grace, turn, silence;
     bool ticking, leaving, gone;
-    bool refused; // by the server, for good
+    unsigned leases; // that are still to be given up, once it is leaving
+    bool refused;    // by the server, for good
     bool was_registered;
     enum err why_refused;           // OK: the last answer did not refuse us
     enum err chores[WORKER_CHORES]; // how each ended last, as far as it was said

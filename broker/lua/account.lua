@@ -9,7 +9,8 @@
 --             of unknown outcome), reserved rc, ri, ru
 --   limited   set of the accounts that have a spec
 --   r:INC     hash of the calls that an incarnation has reserved for: number -> "day month micro
---             user project"; n, the number of what it told last
+--             user project"; n, the number of what it told last. With n alone, when its worker has
+--             left or was lost, it stays for a day: what it told may be sent again
 --   leases    zset of incarnation by the end of its lease, ms; cfg holds last and hold, as a queue's
 --
 -- ARGV  1 'reserve'  2 incarnation  3 lease, ms  4 accounts k, then their names
@@ -28,7 +29,7 @@
 --       calls that had. Returns {1}
 -- or    1 'keep'  2 incarnation  3 lease, ms: prolongs it, and turns what lost workers have reserved
 --       into used. Returns {1, calls so ended}
--- or    1 'leave'  2 incarnation. Returns {1}
+-- or    1 'leave'  2 incarnation: it has told everything, and comes no more. Returns {1}
 -- or    1 'show'  2 name. Returns {1, ms, spec, end of the day, of the month, then of each period: c,
 --       i, u, x, rc, ri, ru}
 -- or    1 'list'. Returns {1, names...} of accounts that have a spec
@@ -268,28 +269,44 @@ local function may_reap(ms)
   return now >= hold
 end
 
-local function keep()
-  local ms = tonumber(ARGV[3])
-  if call('EXISTS', P .. 'r:' .. ARGV[2]) == 1 then lease(ARGV[2], ms) end
-  if not may_reap(ms) then return {1, 0} end
-  local inc = call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'LIMIT', 0, 1)[1]
-  if not inc then return {1, 0} end
+-- Gives up the lease of an incarnation that has no calls under way.
+local function part_with(inc)
+  local key = P .. 'r:' .. inc
+  if call('HLEN', key) > call('HEXISTS', key, 'n') then return end
+  call('ZREM', P .. 'leases', inc)
+  call('PEXPIRE', key, DAY)
+end
+
+-- Turns at most so many of a lost worker's calls into used ones. Returns how many.
+local function end_lost(inc, most)
   local key, gone = P .. 'r:' .. inc, {}
-  local all = call('HRANDFIELD', key, 200, 'WITHVALUES') or {}
+  local all = call('HRANDFIELD', key, most + 1, 'WITHVALUES') or {}
   for i = 1, #all, 2 do
-    gone[#gone + 1] = all[i]
-    finish(all[i + 1], 1, 1, 0, true)
+    if all[i] ~= 'n' and #gone < most then
+      gone[#gone + 1] = all[i]
+      finish(all[i + 1], 1, 1, 0, true)
+    end
   end
   if #gone > 0 then call('HDEL', key, unpack(gone)) end
+  part_with(inc)
+  return #gone
+end
+
+local function keep()
+  local ms, ended = tonumber(ARGV[3]), 0
+  if call('PERSIST', P .. 'r:' .. ARGV[2]) == 1 or call('EXISTS', P .. 'r:' .. ARGV[2]) == 1 then
+    lease(ARGV[2], ms)
+  end
+  if not may_reap(ms) then return {1, 0} end
+  for _, inc in ipairs(call('ZRANGEBYSCORE', P .. 'leases', 0, now, 'LIMIT', 0, 16)) do
+    if ended < 200 then ended = ended + end_lost(inc, 200 - ended) end
+  end
   save()
-  if call('EXISTS', key) == 0 then call('ZREM', P .. 'leases', inc) end
-  return {1, #gone}
+  return {1, ended}
 end
 
 local function leave()
-  local key = P .. 'r:' .. ARGV[2]
-  call('HDEL', key, 'n')
-  if call('EXISTS', key) == 0 then call('ZREM', P .. 'leases', ARGV[2]) end
+  part_with(ARGV[2])
   return {1}
 end
 

@@ -228,6 +228,7 @@ def rows_in_hand_are_told_once():
         before = used_now()["used"]["usd"]
         first.terminate()
         assert first.wait() == 0
+        assert f.cli("ZCARD", "genfarm:{budget}:leases") == "0"  # nobody waits for it to be lost
         os.makedirs(os.path.join(out, "b"))
         in_the_way = os.path.join(out, "b", "images")
         open(in_the_way, "w").close()

@@ -240,6 +240,54 @@ static void lost_workers(void **state)
     assert_int_equal(problems(f, false), 0);
 }
 
+// What a lost worker told may come again, of a reply that was lost.
+static void told_again_after_a_reap(void **state)
+{
+    struct farm *f = *state;
+    const struct account_sum sum = {SPAN(ANN), 3, 3, 117000, 0, 0};
+    set(f, ANN, "usd=1/month");
+    reserve(f, "w1", 1, 1, 40000);
+    assert_int_equal(tell(f, "w1", 1, 1, &sum, 0, NULL), OK);
+    keep(f, "w2");
+    for (int i = 0; i < 3; i++) {
+        redis_server_do(f->server, "ZADD " A "leases 1 w1");
+        redis_server_do(f->server, "HSET " A "cfg hold 1");
+        assert_int_equal(keep(f, "w2"), i == 0); // its number is no call
+        assert_int_equal(redis_server_number(f->server, "EXISTS " A "leases"), 0);
+        assert_true(redis_server_number(f->server, "PTTL " A "r:w1") > 86000000);
+        assert_int_equal(tell(f, "w1", 1, 1, &sum, 0, NULL), OK);
+        assert_month(f, ANN, 157000, 0);
+    }
+    assert_int_equal(keep(f, "w1"), 0); // it was not lost after all: what it reserves stays
+    assert_int_equal(redis_server_number(f->server, "PTTL " A "r:w1"), -1);
+    assert_int_equal(problems(f, false), 0);
+}
+
+static void leave(struct farm *f, const char *inc)
+{
+    struct answer a = {0};
+    await(f, account_leave(conn(f), 5., span_of(inc), on_value, &a), &a);
+    assert_int_equal(a.err, OK);
+}
+
+static void who_leaves_is_not_lost(void **state)
+{
+    struct farm *f = *state;
+    const struct account_sum sum = {SPAN(ANN), 3, 3, 117000, 0, 0};
+    assert_int_equal(tell(f, "w1", 1, 1, &sum, 0, NULL), OK);
+    leave(f, "w1");
+    assert_int_equal(redis_server_number(f->server, "EXISTS " A "leases"), 0);
+    assert_int_equal(tell(f, "w1", 1, 1, &sum, 0, NULL), OK); // a copy of it comes late
+    assert_month(f, ANN, 117000, 0);
+    set(f, ANN, "usd=1/month");
+    reserve(f, "w2", 1, 1, 40000);
+    leave(f, "w2"); // with a call under way, it is not gone
+    assert_int_equal(redis_server_number(f->server, "ZCARD " A "leases"), 2);
+    assert_int_equal(redis_server_number(f->server, "PTTL " A "r:w2"), -1);
+    assert_month(f, ANN, 117000, 40000);
+    leave(f, "w3"); // of whom nothing is known
+}
+
 // A call counts in the day and month it was reserved in; what is over is forgotten.
 static void days_end(void **state)
 {
@@ -375,6 +423,8 @@ int main(void)
         T(not_sent_takes_nothing),
         T(sums_count_once),
         T(lost_workers),
+        T(told_again_after_a_reap),
+        T(who_leaves_is_not_lost),
         T(days_end),
         T(corrections_have_a_day),
         T(yesterday_is_of_this_month),
