@@ -43,6 +43,7 @@ static const struct member {
     M("failed", I64, failed),
     M("cancelled", I64, cancelled),
     M("possible_double_bill", I64, possible_double_bill),
+    M("refused", I64, refused),
     M("jobs", I64, jobs),
     M("group", TEXT, group),
     M("step", TEXT, step),

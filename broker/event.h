@@ -63,6 +63,7 @@ struct event { // spans are borrowed
     struct span policy; // "retry" or "fail"
     // submitted, reopened, batch_done
     int64_t total, completed, failed, cancelled, possible_double_bill, jobs;
+    int64_t refused; // of what was pushed for the batch: it is in no other count
     // blocked, unblocked, step
     struct span group, step;
     int64_t until_ms;

@@ -144,6 +144,8 @@ static void put_step(struct json_object *o, const struct event *e)
 {
     json_put_str(o, "id", e->id);
     json_put_str(o, "step", e->step);
+    if (e->code != CODE_OK) // of what was refused
+        put_error(o, e);
     if (e->cost_micro)
         json_put_usd(o, "cost_usd", e->cost_micro);
 }
@@ -156,6 +158,7 @@ static void put_batch_done(struct json_object *o, const struct event *e)
     json_put_int(o, "total", e->total);
     json_put_usd(o, "cost_usd", e->cost_micro);
     json_put_int(o, "possible_double_bill", e->possible_double_bill);
+    put_int(o, "refused", e->refused);
 }
 
 typedef void put_members(struct json_object *o, const struct event *e);

@@ -40,6 +40,7 @@ struct job {        // spans are borrowed from what was decoded
     double timeout;        // seconds for one call; 0: the default
     double deadline;       // seconds for the job in all, from its submission; 0: none
     double batch_deadline; // of lane batch: after so long from its submission it goes standard
+    double deadline_from;  // that submission, s since 1970; 0: when its batch was made
     bool fail_unknown;     // --on-unknown fail
     double dedupe;         // seconds for which an identical request is shared; 0: never
 };

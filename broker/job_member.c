@@ -37,6 +37,7 @@ static const struct job_member members[] = {
     {"input", MEMBER_U32, AT(input), false, 0, UINT32_MAX},
     {"batch", MEMBER_NAME, AT(batch), false, 0, JOB_MAX_NAME},
     {"user", MEMBER_NAME, AT(user), false, 0, JOB_MAX_NAME},
+    {"deadline_from", MEMBER_SECONDS, AT(deadline_from), false, 0, 1e12},
     {"extra", MEMBER_EXTRA, AT(extra), false, 0, JOB_MAX_BYTES},
 };
 

@@ -268,14 +268,14 @@ MUST_USE enum err queue_wait(struct queue *q, double seconds, queue_done *done, 
 struct queue_item { // something another producer pushed
     uint64_t seq;
     unsigned slot;
+    int64_t taken_ms; // server time
     struct span bytes;
 };
 typedef void queue_inbox_done(void *ctx, enum err e, const struct queue_item *items, size_t n);
 MUST_USE enum err queue_inbox_take(struct queue *q, struct span inc, uint64_t seq,
                                    unsigned most, queue_inbox_done *done, void *ctx);
-// Validates one item, as a client would its inputs, and places it (a job, an end of batch) or
-// sends it to the dead letters. The catalogue knows the default model, aliases, and what a
-// model cannot do. value: 1 placed, 2 repeat, 0 dead.
+// Places one item, or sends it to the dead letters, as pushed_read() has judged it. value: 1
+// placed, 2 repeat, 0 dead.
 struct catalogue;
 MUST_USE enum err queue_inbox_put(struct queue *q, struct span inc,
                                   const struct queue_item *item, const struct catalogue *c,
@@ -286,6 +286,9 @@ MUST_USE enum err queue_inbox_put(struct queue *q, struct span inc,
 struct queue_batch { // spans valid for the time of the callback
     struct span batch, user, nonce, options, digest;
     int64_t total, in, open, completed, failed, cancelled; // total -1: not known yet
+    // Of what was pushed for it by other producers: refused, and what its end told it to have.
+    // 0: that has not been told.
+    int64_t refused, expected;
     int64_t cost_micro, calls, images, input_tokens, output_tokens, bytes, retries;
     int64_t possible_double_bill, created_ms, done_ms; // done_ms 0: not ended
     int64_t images_gone; // jobs whose images were removed before anybody fetched them
@@ -297,6 +300,7 @@ struct queue_batch { // spans valid for the time of the callback
     // had no room when it was last looked at. Empty: nobody.
     struct span paused_by, blocked_by;
     bool sealed, paused, cancelling;
+    bool pushed; // through the inbox
 };
 typedef void queue_batch_done(void *ctx, enum err e, const struct queue_batch *b);
 MUST_USE enum err queue_status(struct queue *q, struct span batch, queue_batch_done *done,

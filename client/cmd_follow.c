@@ -57,23 +57,26 @@ static void print_words(struct follow *f, const struct event *e)
 {
     bool tell = e->type == EVENT_FAILED || e->type == EVENT_UNKNOWN ||
                 e->type == EVENT_BLOCKED || e->type == EVENT_UNBLOCKED ||
-                e->type == EVENT_REOPENED;
+                e->type == EVENT_REOPENED || (e->type == EVENT_STEP && e->code != CODE_OK);
     if (!tell)
         return;
-    struct buf id = {.max = 4096}, message = {.max = 4096};
+    struct buf id = {.max = 4096}, message = {.max = 4096}, step = {.max = 256};
     text_show(&id, e->type == EVENT_BLOCKED || e->type == EVENT_UNBLOCKED ? e->group : e->id,
               80);
     text_show(&message, e->message, 160);
     progress_hide(f->progress);
     if (e->type == EVENT_REOPENED)
         buf_addf(&id, "%lld jobs", (long long)e->jobs);
-    fprintf(stderr, "%s %s", event_name(e->type), buf_str(&id));
+    if (e->type == EVENT_STEP)
+        text_show(&step, e->step, 40);
+    fprintf(stderr, "%s %s", step.len ? buf_str(&step) : event_name(e->type), buf_str(&id));
     if (e->type != EVENT_UNBLOCKED && e->type != EVENT_REOPENED)
         fprintf(stderr, ": %s%s%s", code_name(e->code), message.len ? ": " : "",
                 buf_str(&message));
     fputc('\n', stderr);
     buf_free(&id);
     buf_free(&message);
+    buf_free(&step);
 }
 
 static void on_event(void *ctx, const struct event *e, struct span event_id)

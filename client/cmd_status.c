@@ -17,10 +17,23 @@ static const char *state_name(const struct collect_batch *b)
                            : "running";
 }
 
-// A batch nobody has finished submitting for a minute: submitting it again adds the rest.
+// A batch nobody has finished submitting for a minute: submitting it again adds the rest. What
+// other producers push may stay open, until they have told its end.
 static bool stalled(const struct collect_batch *b)
 {
-    return !b->sealed && clock_wall_ms() - b->created_ms > 60000;
+    return !b->sealed && (!b->pushed || b->expected > 0) &&
+           clock_wall_ms() - b->created_ms > 60000;
+}
+
+static void print_stalled(const struct collect_batch *b)
+{
+    if (b->pushed)
+        printf("  stalled: %lld came in, of %lld; push the rest, or its end with the right "
+               "total\n",
+               (long long)(b->in + b->refused), (long long)b->expected);
+    else
+        printf("  stalled: %lld of ? came in; submit it again to add the rest\n",
+               (long long)b->in);
 }
 
 static void take_name(char out[static JOB_MAX_NAME + 1], struct span name)
@@ -46,6 +59,7 @@ static struct json_object *batch_json(const struct cmd *c, struct span name,
     json_put_int(o, "completed", b->completed);
     json_put_int(o, "failed", b->failed);
     json_put_int(o, "cancelled", b->cancelled);
+    json_put_int(o, "refused", b->refused);
     json_put_usd(o, "cost_usd", b->cost_micro);
     if (b->budget_micro) {
         json_put_usd(o, "budget_usd", b->budget_micro);
@@ -98,9 +112,11 @@ static void print_batch(const struct cmd *c, struct span name, const struct coll
            (long long)b->failed, (long long)b->cancelled, buf_str(&usd));
     print_why(b);
     print_remotes(c, name);
+    if (b->refused)
+        printf("  %lld more were refused: see genfarm dead --batch %.*s\n",
+               (long long)b->refused, (int)name.len, name.ptr);
     if (stalled(b))
-        printf("  stalled: %lld of ? came in; submit it again to add the rest\n",
-               (long long)b->in);
+        print_stalled(b);
     if (b->possible_double_bill)
         printf("  %lld calls may have been billed twice\n", (long long)b->possible_double_bill);
     if (b->images_gone)

@@ -20,6 +20,8 @@ static void sum_up(const struct collect_result *r, double seconds)
     if (r->possible_double_bill > 0)
         buf_addf(&line, "; %lld calls may have been billed twice",
                  (long long)r->possible_double_bill);
+    if (r->refused > 0)
+        buf_addf(&line, "; %lld more were refused, see genfarm dead", (long long)r->refused);
     if (seconds > 0)
         buf_addf(&line, "; %.1f s", seconds);
     cmd_say(0, "%s", buf_str(&line));
@@ -37,7 +39,7 @@ int cmd_summary_status(const struct cmd *c, const struct collect_result *r, enum
                                                                          : EXIT_CANNOT;
     if (r->images_gone > 0)
         return EXIT_CANNOT;
-    return r->failed + r->cancelled > 0 ? EXIT_JOBS : EXIT_DONE;
+    return r->failed + r->cancelled + r->refused > 0 ? EXIT_JOBS : EXIT_DONE;
 }
 
 void cmd_summary_say(const struct collect_result *r, const struct collect_batch *b,

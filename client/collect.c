@@ -30,6 +30,7 @@ static void take_done(struct collect_result *r, const struct event *e)
     r->total = e->total;
     r->cost_micro = e->cost_micro;
     r->possible_double_bill = e->possible_double_bill;
+    r->refused = e->refused;
 }
 
 static void take_blocked(struct collector *c, const struct event *e)
@@ -143,7 +144,8 @@ static struct collect_result result_of(const struct collect_batch *b, uint64_t a
                                    .cancelled = b->cancelled,
                                    .total = b->total,
                                    .cost_micro = b->cost_micro,
-                                   .possible_double_bill = b->possible_double_bill};
+                                   .possible_double_bill = b->possible_double_bill,
+                                   .refused = b->refused};
 }
 
 static enum err ask(struct collector *c, struct buf *why)

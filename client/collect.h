@@ -41,6 +41,7 @@ struct collect_result {
     uint64_t last;        // number of the last event that was told
     uint32_t images_gone; // completed jobs whose images were no longer where they should be
     int64_t completed, failed, cancelled, total, cost_micro, possible_double_bill;
+    int64_t refused; // of what other producers pushed for the batch
 };
 // OK: ended, or blocked. ERR_MISSING: no such batch. ERR_CANCELLED: interrupted. Others: the
 // disk, or Redis for longer than `patience`. `why` gets a sentence.

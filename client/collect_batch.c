@@ -42,6 +42,8 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
                                     .completed = b->completed,
                                     .failed = b->failed,
                                     .cancelled = b->cancelled,
+                                    .refused = b->refused,
+                                    .expected = b->expected,
                                     .cost_micro = b->cost_micro,
                                     .possible_double_bill = b->possible_double_bill,
                                     .images_gone = b->images_gone,
@@ -54,7 +56,8 @@ static void on_status(void *ctx, enum err e, const struct queue_batch *b)
                                     .last_event = b->last_event,
                                     .sealed = b->sealed,
                                     .paused = b->paused,
-                                    .cancelling = b->cancelling};
+                                    .cancelling = b->cancelling,
+                                    .pushed = b->pushed};
     buf_add(&c->to->options, b->options);
     buf_add(&c->to->user, b->user);
     if (b->nonce.len == NONCE)

@@ -20,11 +20,12 @@ struct collect_batch { // {0} is empty; its strings are owned by collect_batch_f
     struct buf paused_by, blocked_by; // see queue.h
     char nonce[COLLECT_NONCE_SIZE];   // in hex: tells it from another one of its name
     int64_t total, in, open, completed, failed, cancelled, cost_micro;
+    int64_t refused, expected;                         // see queue.h
     int64_t budget_micro, reserved_micro, spent_micro; // see queue.h
     int64_t images_gone;                 // jobs whose images nobody fetched in time
     int64_t calls, possible_double_bill; // calls: that went out, as far as it is known
     int64_t created_ms, done_ms, last_event;
-    bool sealed, paused, cancelling;
+    bool sealed, paused, cancelling, pushed;
 };
 MUST_USE enum err collect_status(struct session *s, struct span batch, struct collect_batch *b);
 MUST_USE enum err collect_status_patiently(struct patience *p, struct span batch,

@@ -21,7 +21,8 @@ static double server_now(const struct task *t)
 void task_read_times(struct task *t, const struct queue_claimed *c)
 {
     enum job_lane lane;
-    double from = (double)c->created_ms / 1000;
+    double from =
+        t->job.deadline_from > 0 ? t->job.deadline_from : (double)c->created_ms / 1000;
     if (job_lane_parse(c->lane, &lane) == OK)
         t->job.lane = lane;
     if (c->created_ms <= 0)

@@ -301,10 +301,28 @@ local function images_of(batch, ended)
   end
 end
 
+-- Of the inbox: each id is that of a job, or of something that was refused; and when all that its
+-- end told of is there, it takes no more.
+local function inbox_of(jobs, refused, seal_at, sealed)
+  local told, is = tonumber(refused or 0) or -1, call('HLEN', P .. 'ids:' .. arg) - jobs
+  if is ~= told then
+    problem('batch ' .. arg .. ': things refused: ' .. is .. ', counted ' .. told,
+      is >= 0 and function() call('HSET', P .. 'b:' .. arg, 'refused', is) end or nil)
+  end
+  seal_at = tonumber(seal_at)
+  if sealed ~= '1' and (seal_at == jobs or seal_at == jobs + is) then
+    problem('batch ' .. arg .. ': all that it waits for is there, and it has not noticed',
+      function()
+        call('HSET', P .. 'b:' .. arg, 'sealed', '1', 'total', jobs)
+        finish_if_done(arg, now)
+      end)
+  end
+end
+
 local function batch_facts()
   local key = P .. 'b:' .. arg
   local b = call('HMGET', key, 'hw', 'open', 'completed', 'failed', 'cancelled', 'ev', 'sealed',
-    'total', 'done_at', 'nonce', 'user', 'paused', 'cancel')
+    'total', 'done_at', 'nonce', 'user', 'paused', 'cancel', 'inbox', 'refused', 'seal_at')
   if not b[10] then
     no_batch()
     return '0'
@@ -327,6 +345,7 @@ local function batch_facts()
   local last = call('XREVRANGE', P .. 'ev:' .. arg, '+', '-', 'COUNT', 1)[1]
   wrong('last event', last and last[1] or 'none', n[6] .. '-0')
   if b[7] == '1' then wrong('total', tonumber(b[8]), n[1]) end
+  if b[14] then inbox_of(n[1], b[15], b[16], b[7]) end
   if b[9] or n[2] > 0 or b[7] ~= '1' then images_of(arg, b[9]) end
   if b[7] == '1' and n[2] == 0 and not b[9] then
     problem('batch ' .. arg .. ': all jobs are over, and it has not ended', function()

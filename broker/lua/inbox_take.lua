@@ -2,12 +2,12 @@
 -- inbox_put; a crash in between gives it back. Resent with the same SEQ it pops nothing.
 --
 -- ARGV  1 incarnation  2 SEQ, rising together with those of claims  3 most, up to 500
--- Returns {1, field, bytes, field, bytes, ...}; {-1} the lease is lost.
-local inc, seq = ARGV[1], tonumber(ARGV[2])
-if not alive(inc, now_ms()) then return {-1} end
+-- Returns {1, server ms, field, bytes, field, bytes, ...}; {-1} the lease is lost.
+local inc, seq, now = ARGV[1], tonumber(ARGV[2]), now_ms()
+if not alive(inc, now) then return {-1} end
 local me, key = P .. 'w:' .. inc, P .. 'a:' .. inc
 local last = tonumber(call('HGET', me, 'seq'))
-local out = {1}
+local out = {1, now}
 if seq <= last then
   for slot = 1, seq == last and tonumber(call('HGET', me, 'seqn')) or 0 do
     local field = seq .. ':' .. slot

@@ -261,12 +261,13 @@ end
 local function finish_if_done(batch, now)
   local key = P .. 'b:' .. batch
   local b = call('HMGET', key, 'sealed', 'open', 'completed', 'failed', 'cancelled', 'hw', 'cost',
-    'unknown', 'keep', 'run', 'done_at', 'user', 'paused', 'in_bytes')
+    'unknown', 'keep', 'run', 'done_at', 'user', 'paused', 'in_bytes', 'refused')
   if b[1] ~= '1' or tonumber(b[2]) ~= 0 or b[11] then return end
   drop_lists(batch, b[12], b[13])
   emit(batch, {event('batch_done', tonumber(b[10]), 0, now, '', {
     completed = tonumber(b[3]), failed = tonumber(b[4]), cancelled = tonumber(b[5]),
     total = tonumber(b[6]), cost = tonumber(b[7]), possible_double_bill = tonumber(b[8]),
+    refused = tonumber(b[15]),
   })})
   call('HSET', key, 'done_at', int(now))
   if call('DECRBY', P .. 'queued', b[14] or 0) <= 0 then call('DEL', P .. 'queued') end

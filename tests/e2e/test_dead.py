@@ -67,7 +67,7 @@ def what_a_model_cannot_do():
         f.cli("EVAL", "return redis.call('RPUSH', KEYS[1], cmsgpack.pack({batch = 'theirs', "
               "seal = true, total = 2}))", "1", Q + "inbox")
         farm.until(lambda: f.cli("HGET", Q + "b:theirs", "hw") == "2")
-        f.genfarm("watch", "theirs")
+        f.genfarm("watch", "theirs", status=3)
         assert [r["model"] for r in f.requests()] == ["gemini-2.5-flash-image"] * 2
         groups = f.genfarm("limits").stdout
         assert "default/gemini-2.5-flash-image" in groups and "banana" not in groups, groups

@@ -36,6 +36,18 @@ static long long field(const struct redis_server *s, const char *batch, const ch
     return redis_server_number(s, "HGET " P "b:%s %s", batch, name);
 }
 
+// Of the inbox: an id is that of a job, or of what was refused.
+static void read_pushed(const struct redis_server *s, const struct batch *b)
+{
+    long long refused = 0, ids = redis_server_number(s, "HLEN " P "ids:%s", b->name);
+    if (redis_server_number(s, "HEXISTS " P "b:%s refused", b->name))
+        refused = field(s, b->name, "refused");
+    assert_int_equal(ids, b->in + refused);
+    if (!b->sealed && redis_server_number(s, "HEXISTS " P "b:%s seal_at", b->name))
+        assert_true(field(s, b->name, "seal_at") != b->in &&
+                    field(s, b->name, "seal_at") != ids);
+}
+
 static void read_counters(const struct redis_server *s, struct batch *b)
 {
     b->in = field(s, b->name, "hw");
@@ -55,6 +67,8 @@ static void read_counters(const struct redis_server *s, struct batch *b)
     assert_int_equal(redis_server_number(s, "HLEN " P "in:%s", b->name), b->in);
     if (b->sealed)
         assert_int_equal(field(s, b->name, "total"), b->in);
+    if (redis_server_number(s, "HEXISTS " P "b:%s inbox", b->name))
+        read_pushed(s, b);
 }
 
 static void read_states(const struct redis_server *s, struct batch *b)

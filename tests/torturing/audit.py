@@ -74,6 +74,7 @@ class Audit:
         hold = lambda what, *args: self.hold(b.name + " " + what, *args)
         hold("watcher", audit_events.dense, b.events, last)
         hold("watched again", self.same, b.events, events)
+        hold("refused", audit_dead.check_refused, self.letters, b, status)
         hold("events", audit_events.check, events, last, len(jobs), status)
         hold("money", audit_money.check_batch, entries, status)
         self.shared += sum("deduped_of" in e for e in events)

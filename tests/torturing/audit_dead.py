@@ -3,7 +3,7 @@ killed their workers, and nothing else."""
 import json
 
 LATE = "the batch takes no more jobs"
-END = "the end of the batch was told before, with another total"
+EMPTY = '"prompt" is empty'
 
 
 class Letters:
@@ -20,7 +20,21 @@ class Letters:
         return sum(x["code"] == "poison" for x in self.all)
 
     def malformed(self):
-        return sum(x["code"] != "poison" and x["message"] not in (LATE, END) for x in self.all)
+        return sum(x["code"] != "poison" and not x.get("batch") for x in self.all)
+
+    def refused(self, batch):
+        """Ids of what was pushed for a batch and is no job."""
+        return {x["input"]["id"] for x in self.all
+                if x.get("batch") == batch and x["message"] == EMPTY}
+
+
+def check_refused(letters, b, status):
+    """Each once, however often it was pushed; not those that came when the batch was closed."""
+    bad = {"bad-%d" % i for i in range(b.spec["bad"])}
+    assert letters.refused(b.name) == bad, "letters of %s" % sorted(letters.refused(b.name))
+    told = status["refused"]
+    assert told == len(bad) or b.cancelled and told < len(bad), "%d refused, told %d" % (
+        len(bad), told)
 
 
 def check(letters, producers, poison):

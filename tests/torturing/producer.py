@@ -49,10 +49,13 @@ class Producer(threading.Thread):
 
 
 def batch_things(spec, jobs):
-    """The maps of one batch, its end among them: before the last jobs, for that is allowed."""
+    """The maps of one batch, some of which are no jobs, its end among them: before the last jobs,
+    for that is allowed."""
     things = []
     for job in jobs:
         things.append(dict(job, batch=spec["name"], user=spec["user"], model=spec["model"],
                            priority=spec["priority"], max_attempts=spec["attempts"], timeout=3))
-    things.insert(len(things) - 2, {"batch": spec["name"], "seal": True, "total": len(jobs)})
+    for i in range(spec["bad"]):
+        things.insert(5 * i, dict(things[0], id="bad-%d" % i, prompt=""))
+    things.insert(len(things) - 2, {"batch": spec["name"], "seal": True, "total": len(things)})
     return [pack(t) for t in things]

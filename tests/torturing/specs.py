@@ -16,8 +16,8 @@ def plain(random, n, at):
         "on_unknown": random.choice(("retry", "retry", "fail")),
         "priority": random.choice(("high", "normal", "low")),
         "budget": random.choice((None, None, 1000, 2)), "lane": "standard",
-        "foreign": False, "remote_deadline": None, "dedupe": None, "max_queue": None, "wait": False,
-        "ids": random.choice((True, False)), "apart": random.choice((True, False)),
+        "foreign": False, "bad": 0, "remote_deadline": None, "dedupe": None, "max_queue": None,
+        "wait": False, "ids": random.choice((True, False)), "apart": random.choice((True, False)),
         "attempts": random.randrange(2, 7), "slow": random.random() * 0.1}
 
 
@@ -41,7 +41,8 @@ def shared(random, spec, _):
 
 
 def foreign(_, spec, __):
-    spec.update(foreign=True, on_unknown="retry", budget=None)
+    """Among its jobs are some that are refused."""
+    spec.update(foreign=True, bad=spec["jobs"] % 4, on_unknown="retry", budget=None)
 
 
 def tier(random, spec, _):
