@@ -22,7 +22,7 @@ static enum err gather(void *ctx)
 
 static void jobs_are_gathered(void **state)
 {
-    sweep(fault_alloc, ERR_NOMEM, gather, *state);
+    sweep(fault_place, ERR_NOMEM, gather, *state);
 }
 
 int main(void)

@@ -31,7 +31,7 @@ static enum err make(void *ctx)
 
 static void one_batch_is_made_of_all(void **state)
 {
-    sweep(fault_alloc, ERR_NOMEM, make, *state);
+    sweep(fault_place, ERR_NOMEM, make, *state);
 }
 
 static void one_batch_is_made_on_a_full_disk(void **state)

@@ -19,7 +19,7 @@ static enum err settle(void *ctx)
 
 static void each_row_is_settled_once(void **state)
 {
-    sweep(fault_alloc, ERR_NOMEM, settle, *state);
+    sweep(fault_place, ERR_NOMEM, settle, *state);
 }
 
 static void each_row_is_settled_once_on_a_full_disk(void **state)

@@ -64,7 +64,7 @@ static enum err share(void *ctx)
 static void alike_ones_share_a_call(void **state)
 {
     struct runs runs = {.farm = *state};
-    sweep(fault_alloc, ERR_NOMEM, share, &runs);
+    sweep(fault_place, ERR_NOMEM, share, &runs);
     assert_true(runs.shared > 0);
 }
 

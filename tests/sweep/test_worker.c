@@ -33,12 +33,12 @@ static enum err work(void *ctx)
 
 static void a_worker_begins_or_does_not(void **state)
 {
-    sweep(fault_alloc, ERR_NOMEM, begin, *state);
+    sweep(fault_place, ERR_NOMEM, begin, *state);
 }
 
 static void each_job_is_done_once(void **state)
 {
-    sweep(fault_alloc, ERR_NOMEM, work, *state);
+    sweep(fault_place, ERR_NOMEM, work, *state);
 }
 
 static void each_job_is_done_once_on_a_full_disk(void **state)

@@ -1,7 +1,10 @@
 #include "unit/fault.h"
 
 #include <errno.h>
+#include <execinfo.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +39,64 @@ void fault_alloc(unsigned n)
     tell(ALLOC, n);
 }
 
+// --- Places ----------------------------------------------------------------------------------
+
+#define PLACES 5000
+#define DEPTH  10 // of the callers that make up a place
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static uint64_t places[PLACES]; // where one failed
+static unsigned n_places;
+static atomic_bool by_place;
+
+void fault_place(unsigned n)
+{
+    pthread_mutex_lock(&lock);
+    if (n == 1)
+        n_places = 0;
+    pthread_mutex_unlock(&lock);
+    tell(ALLOC, 0);
+    atomic_store(&by_place, n > 0);
+}
+
+static uint64_t place(void)
+{
+    void *callers[DEPTH];
+    uint64_t hash = 0;
+    int n = backtrace(callers, DEPTH);
+    for (int i = 0; i < n; i++)
+        hash = (hash ^ (uintptr_t)callers[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+// With the lock.
+static bool is_fresh(uint64_t here)
+{
+    for (unsigned i = 0; i < n_places; i++)
+        if (places[i] == here)
+            return false;
+    if (n_places == PLACES)
+        fail_msg("there are too many places");
+    places[n_places++] = here;
+    return true;
+}
+
+static bool fails_here(void)
+{
+    uint64_t here = place();
+    pthread_mutex_lock(&lock);
+    bool yes = atomic_load(&by_place) && is_fresh(here);
+    if (yes)
+        atomic_store(&by_place, false);
+    pthread_mutex_unlock(&lock);
+    return yes;
+}
+
+// --- What fails ------------------------------------------------------------------------------
+
 void fault_forget(void)
 {
+    atomic_store(&by_place, false);
     for (enum kind k = 0; k < KINDS; k++)
         atomic_store(&left[k], 0);
 }
@@ -50,7 +109,8 @@ bool fault_happened(void)
 static bool fails(enum kind k)
 {
     static const int causes[] = {[SYNC] = EIO, [WRITE] = ENOSPC, [ALLOC] = ENOMEM};
-    if (atomic_load(&left[k]) == 0 || atomic_fetch_sub(&left[k], 1) != 1)
+    bool nth = atomic_load(&left[k]) > 0 && atomic_fetch_sub(&left[k], 1) == 1;
+    if (!nth && !(k == ALLOC && atomic_load(&by_place) && fails_here()))
         return false;
     atomic_store(&happened, true);
     errno = causes[k];

@@ -13,6 +13,10 @@ typedef void fault(unsigned n);
 fault fault_sync;  // fsync, fdatasync: EIO
 fault fault_write; // write, pwritev, fflush, link, linkat, rename: ENOSPC
 fault fault_alloc; // malloc, calloc, realloc, strdup, strndup: NULL
+// The first allocation from now on that is made from a place, its callers included, where none
+// has failed since this was told 1. For what does not go on in the same order each time, so
+// that the n-th one is now this one and now that.
+fault fault_place;
 
 void fault_forget(void);   // none fails any more; what happened stays known
 bool fault_happened(void); // since the last of these was told what to do
