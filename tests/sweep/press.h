@@ -27,7 +27,8 @@ void press_open(struct press *p, struct farm *f); // as shop_open()
 void press_begin(struct press *p);
 // Nothing fails any more; what was not done is in one place, for others to do.
 void press_close(struct press *p);
-// All jobs are in an operation that nobody has; in state "running" with the batch it was made
-// into, as far as the queue knows in state "new".
+void press_make(struct press *p, struct press_file *f); // a batch of it, which is billed
+// Puts all jobs into an operation that nobody has: in state "running", with the batch that was
+// made of it, or in state "new".
 void press_leave(struct press *p, bool running);
 #endif
