@@ -27,7 +27,8 @@
 //   rpd            calls of the provider's day, which ends at midnight Pacific
 //   usd10m         dollars in ten minutes; any name that begins with usd counts dollars
 //   inflight       calls at a time
-//   NAME=N/PERIOD  calls in any period, also for the names above
+//   NAME=N/PERIOD  calls in any period; images, tokens, dollars where the name is ip or tp and
+//                  a letter of s, m, h, d, or begins with usd
 //   strict         N, and not N + 1, in any window
 // `out` becomes what limit.lua takes: "req=100/1000000,rpd=10000/day". `why` says which part is
 // wrong.

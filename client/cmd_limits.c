@@ -8,6 +8,7 @@
 #include "client/cmd.h"
 #include "client/group_name.h"
 #include "client/limited.h"
+#include "client/quota.h"
 #include "common/json.h"
 
 #define TIMEOUT 5.0
@@ -208,6 +209,25 @@ static enum err read_spec(struct limits *l, const char *text, struct buf *spec)
     return e;
 }
 
+// A name without a project means default's, through which no worker may send.
+static bool is_nobodys(struct limits *l, const char *word)
+{
+    struct quota_projects all = {0};
+    struct patience p = {.session = l->session};
+    const char *name = buf_str(&l->group);
+    if (strncmp(name, "default/", 8) != 0 || strncmp(word, "default/", 8) == 0 ||
+        quota_find_projects(&p, &all) != OK)
+        return false;
+    for (size_t i = 0; i < all.n; i++)
+        if (strcmp(all.names[i], "default") == 0)
+            return false;
+    buf_addf(&l->cmd->why, "%s: no worker sends through project default; ", word);
+    for (size_t i = 0; i < all.n; i++)
+        buf_addf(&l->cmd->why, "%s%s%s", i ? ", " : "name ", all.names[i], name + 7);
+    buf_addf(&l->cmd->why, ", or %s if it is meant all the same", name);
+    return true;
+}
+
 static int change(struct limits *l, const char *text)
 {
     struct cmd *c = l->cmd;
@@ -259,7 +279,7 @@ static int act(struct limits *l)
         return cmd_say(EXIT_USAGE, "limits %s",
                        set ? "set [PROJECT/]MODEL[/LANE] SPEC, as rpm=600"
                            : "clear [PROJECT/]MODEL[/LANE]");
-    if (!name_group(l, c->words.at[1]))
+    if (!name_group(l, c->words.at[1]) || is_nobodys(l, c->words.at[1]))
         return cmd_say(EXIT_USAGE, "%s", buf_str(&c->why));
     return change(l, set ? c->words.at[2] : NULL);
 }

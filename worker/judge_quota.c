@@ -9,8 +9,6 @@
 #include "worker/judge_private.h"
 
 #define MAX_QUOTA 1000000000u
-#define DAY_PROBE \
-    600.0 // seconds between looks whether a day's quota is back: its window may roll
 #define SPEND_S \
     120.0 // of a window of ten minutes: what was spent at its beginning leaves it bit by bit
 
@@ -136,5 +134,5 @@ void judge_quota(struct provider_result *r, struct json_object *error)
         return;
     r->code = CODE_QUOTA_EXHAUSTED;
     r->retry = RETRY_BLOCK;
-    r->delay_floor = DAY_PROBE;
+    r->delay_floor = JUDGE_DAY_PROBE;
 }

@@ -171,6 +171,7 @@ void judge_refusal(struct provider_result *r, long status, struct json_object *d
     if (status == 403 && judge_has(r->message, "API key was reported as leaked"))
         r->code = CODE_BAD_KEY;
     r->bad_key = r->code == CODE_BAD_KEY || names_key(error);
-    if (r->retry == RETRY_BLOCK && r->delay_floor < STOP_PROBE)
-        r->delay_floor = STOP_PROBE;
+    double probe = r->quota == QUOTA_CREDITS ? JUDGE_DAY_PROBE : STOP_PROBE;
+    if (r->retry == RETRY_BLOCK && r->delay_floor < probe)
+        r->delay_floor = probe;
 }

@@ -166,13 +166,23 @@ end
 
 -- What went out today stays counted, or a day's limit could be passed by setting it again; and
 -- what went out while there was none is counted, too.
+-- Nor is what went out a moment ago forgotten: the next call is as many calls away as before.
 local function set(spec)
+  local away = {}
+  for _, d in ipairs(parse(h.spec)) do
+    if d[3] ~= 'day' and d[3] > 0 then
+      away[d[1]] = math.max(0, number('tat:' .. d[1], 0) - now) / (d[3] + D) * d[2]
+    end
+  end
   for field in pairs(h) do
     if string.find(field, '^tat:') or string.find(field, '^qe?:') or field == 'rate' or
       field == 'ceiling' or field == 'rate_at' or field == 'last' or field == 'cleared' then drop(field) end
   end
   put('spec', spec)
   for _, d in ipairs(parse(spec)) do
+    if d[3] ~= 'day' and d[3] > 0 and (away[d[1]] or 0) > 0 then
+      put('tat:' .. d[1], now + away[d[1]] * (d[3] + D) / d[2])
+    end
     if d[3] == 'day' and number('day:ends', 0) > now then
       local used = number('ends:' .. d[1], 0) > now and number('used:' .. d[1], 0) or 0
       put('used:' .. d[1], math.max(used, counted_today('calls')))
@@ -296,15 +306,16 @@ if rate < 1 and want > 0 and now - number('rate_at', 0) >= SECOND then
   put('rate_at', now)
 end
 
--- Dimensions: what each counts, its T, and its TAT.
-local WHAT = {ipm = 'images', tpm = 'tokens'}
+-- Dimensions: what each counts, its T, and its TAT. ipm, ipd and the like count images, tpm and the
+-- like tokens, names that begin with usd dollars; all others count calls.
+local WHAT = {i = 'images', t = 'tokens'}
 local names, what, unit, tat, days, flight = {}, {}, {}, {}, {}, nil
 local function T_of(d) return (d[3] + D) / d[2] / rate end
 -- `sure`: N calls in any window, and not N + 1.
 local function dimension(d, sure)
   local i, T = #names + 1, T_of(d)
   names[i] = d[1]
-  what[i] = WHAT[d[1]] or string.sub(d[1], 1, 3) == 'usd' and 'micro' or 'calls'
+  what[i] = WHAT[string.match(d[1], '^([it])p[smhd]$')] or string.sub(d[1], 1, 3) == 'usd' and 'micro' or 'calls'
   unit[i] = sure and T * (1 + math.min(0.01, 1 / (d[2] - 1))) or T
   tat[i] = number('tat:' .. d[1], 0)
 end

@@ -68,6 +68,19 @@ def both_full_and_never_exceeded():
         assert "req=10/1s" in f.genfarm("limits", "spare/%s/standard" % MODEL).stdout
 
 
+def limits_name_a_project():
+    """A limit of project default would hold nobody where no worker has that project."""
+    with Farm() as f:
+        begin(f, [project("art", "ART_KEY"), project("spare", "SPARE_KEY")])
+        for words in (("set", MODEL, "req=2/30s"), ("clear", MODEL + "/standard")):
+            said = f.genfarm("limits", *words, status=2).stderr
+            assert "no worker sends through project default" in said, said
+            assert "art/%s/standard, spare/%s/standard" % (MODEL, MODEL) in said, said
+        for project_of in "art", "default":
+            f.genfarm("limits", "set", "%s/%s" % (project_of, MODEL), "req=2/30s")
+            assert limits(f, "%s/%s" % (project_of, MODEL))["limit"] == "req=2/30s"
+
+
 def by_weight():
     """Where no project is limited, work is shared in the proportion of the weights; and the keys
     of a project take turns."""
@@ -254,6 +267,6 @@ def the_doctor_asks_with_every_key():
 
 if __name__ == "__main__":
     sys.exit(farm.main([files_that_are_wrong, tiers, what_is_reserved_is_found,
-                        the_doctor_asks_with_every_key, by_weight,
+                        the_doctor_asks_with_every_key, limits_name_a_project, by_weight,
                         both_full_and_never_exceeded, a_day_ends, a_bad_key, all_keys_bad,
                         a_project_that_is_off, the_rest_of_a_slow_project]))

@@ -143,10 +143,12 @@ static void tokens_and_dollars_count(void **state)
     assert_int_equal(g.n, 6); // tokens bind: two a second
     assert_string_equal(g.reason, "tpm");
     each_takes((struct limit_units){1, 1, 20000});
+    put_spec(f, GROUP, SPAN("")); // forgets what went out
     set_limit(f, "tpm=60000,usd10m=6");
     get_slots(f, &r, &g);
     assert_int_equal(g.n, 2); // dollars bind: one in two seconds
     assert_string_equal(g.reason, "usd10m");
+    put_spec(f, GROUP, SPAN("")); // forgets what went out
     set_limit(f, "tpm=60000,usd10m=6");
     r.want = 1;
     get_slots(f, &r, &g);

@@ -84,6 +84,50 @@ static void a_new_spec_replaces_all_of_the_old(void **state)
 }
 
 // Else workers would wait for slots that nobody grants.
+// Who sets limits again and again, as scripts do, lets nobody pass them.
+static void what_went_out_outlives_a_setting(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    struct limit_request r = {.group = GROUP, .want = 5, .horizon_us = 1000000};
+    set_limit(f, "req=2/30s");
+    get_slots(f, &r, &g);
+    assert_int_equal(g.n, 1);
+    set_limit(f, "req=2/30s");
+    get_slots(f, &r, &g);
+    assert_int_equal(g.n, 0);
+    assert_in_range(g.wait_us, 14000000, 15005000);
+    set_limit(f, "req=4/30s,slow=100/1s"); // one call is half as far away
+    get_slots(f, &r, &g);
+    assert_int_equal(g.n, 0);
+    assert_in_range(g.wait_us, 6500000, 7505000);
+}
+
+// Of any period, as their names say.
+static void names_say_what_is_counted(void **state)
+{
+    struct farm *f = *state;
+    struct grant g;
+    static const struct {
+        const char *spec;
+        int64_t apart;
+    } table[] = {{"ipd=10/10s", 2002000},
+                 {"tps=1000/10s", 3003000},
+                 {"usdx=1/10s", 4004000},
+                 {"tip=10/10s", 1001000}};
+    each_takes((struct limit_units){2, 300, 400000});
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        put_spec(f, GROUP, SPAN(""));
+        set_limit(f, table[i].spec);
+        get_slots(f,
+                  &(struct limit_request){
+                      .group = GROUP, .want = 2, .horizon_us = 60000000, .takes = takes},
+                  &g);
+        assert_int_equal(g.n, 2);
+        assert_in_range(g.at[1] - g.at[0], table[i].apart - 2, table[i].apart + 2);
+    }
+}
+
 static void what_limits_nothing_is_no_limit(void **state)
 {
     struct farm *f = *state;
@@ -232,6 +276,8 @@ int main(void)
         T(what_was_cleared_is_not_set_again_by_a_worker),
         T(what_went_out_today_outlives_a_clearing),
         T(a_new_spec_replaces_all_of_the_old),
+        T(what_went_out_outlives_a_setting),
+        T(names_say_what_is_counted),
         T(what_limits_nothing_is_no_limit),
         T(what_cannot_be_is_refused),
         T(whatever_is_in_the_hash),

@@ -327,6 +327,7 @@ static void what_a_429_is_about(void **state)
                          f.retry == RETRY_COOL ? CODE_RATE_LIMITED : CODE_QUOTA_EXHAUSTED);
     }
     assert_int_equal(refuse(402, "", 0).quota, QUOTA_CREDITS);
+    assert_float_equal(refuse(402, "", 0).floor, 600, 0.001);
     assert_int_equal(refuse(503, "", 0).quota, QUOTA_NONE);
 }
 
