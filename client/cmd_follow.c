@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "client/cmd_summary.h"
+#include "client/collect_resume.h"
 #include "client/limited.h"
 #include "client/patience.h"
 #include "common/clock.h"
@@ -22,6 +23,7 @@ struct follow {
     int64_t look_ms;         // when it is looked again, clock_mono_ms()
     struct output *output;
     struct patience patience; // with the server
+    struct trail after;       // the last event that is known already
     char last_id[32];
     int64_t told_ms;
 };
@@ -156,6 +158,17 @@ static void finish_folder(struct follow *f, const struct collect_batch *b,
 
 // --- Following ------------------------------------------------------------------------------
 
+static enum err resume(struct follow *f, const struct collect_batch *b)
+{
+    struct buf lost = {.max = 1024};
+    enum err e = collect_resume(&f->patience, f->what->batch, b, f->output, &f->after, &lost,
+                                &f->cmd->why);
+    if (lost.len)
+        cmd_say(0, "%s", buf_str(&lost));
+    buf_free(&lost);
+    return e;
+}
+
 static enum err open_folder(struct follow *f, const struct collect_batch *b)
 {
     struct output_options o = {.folder = f->what->folder,
@@ -166,22 +179,12 @@ static enum err open_folder(struct follow *f, const struct collect_batch *b)
     errno = 0;
     enum err e = output_open(&o, &f->output, &f->cmd->why);
     if (e == OK)
+        e = resume(f, b);
+    if (e == OK)
         e = collect_inputs_patiently(&f->patience, f->what->batch, f->output);
     if (e != OK && f->cmd->why.len == 0)
         file_explain(&f->cmd->why, e, errno, o.folder, NULL);
     return e;
-}
-
-// Jobs that are open in the folder of a batch that has ended were lost there: all events are
-// asked for again.
-static uint64_t resume_after(const struct follow *f, const struct collect_batch *b)
-{
-    if (!f->output)
-        return f->what->after;
-    struct output_counts n = output_counts(f->output);
-    if (b->done_ms > 0 && (int64_t)n.completed + n.failed + n.cancelled < b->total)
-        return 0;
-    return n.last_event > f->what->after ? n.last_event : f->what->after;
 }
 
 static void start_progress(struct follow *f)
@@ -196,10 +199,10 @@ static bool is_drained(void *ctx)
     return f->what->drained(f->what->ctx);
 }
 
-static struct collect_options options_of(struct follow *f, uint64_t after)
+static struct collect_options options_of(struct follow *f)
 {
     return (struct collect_options){.batch = f->what->batch,
-                                    .after = after,
+                                    .after = f->after,
                                     .output = f->output,
                                     .progress = f->progress,
                                     .stop_blocked = f->what->stop_blocked,
@@ -212,11 +215,11 @@ static struct collect_options options_of(struct follow *f, uint64_t after)
 }
 
 // What the folder has from before.
-static void start(struct follow *f, uint64_t after)
+static void start(struct follow *f)
 {
     if (!f->output)
         return;
-    if (after > 0) // else every event is told
+    if (f->after.number > 0) // else every event is told
         start_progress(f);
     if (f->what->opened)
         f->what->opened(f->what->ctx, f->output);
@@ -243,10 +246,9 @@ static int finish(struct follow *f, const struct collect_batch *b, struct collec
 static int follow(struct follow *f, struct session *s, const struct collect_batch *b,
                   struct collect_result *r)
 {
-    uint64_t after = resume_after(f, b);
-    struct collect_options o = options_of(f, after);
+    struct collect_options o = options_of(f);
     int64_t began = clock_mono_ms();
-    start(f, after);
+    start(f);
     enum err e = collect(s, &o, r, &f->cmd->why);
     if (e == OK && f->output) // of jobs that came in meanwhile
         e = collect_inputs_patiently(&f->patience, f->what->batch, f->output);
@@ -281,7 +283,7 @@ static enum err prepare(struct follow *f, struct session *s, struct collect_batc
 int cmd_follow(struct cmd *c, struct session *s, const struct cmd_follow *what,
                struct collect_result *r)
 {
-    struct follow f = {.cmd = c, .what = what};
+    struct follow f = {.cmd = c, .what = what, .after = {.number = what->after}};
     struct collect_batch b = {0};
     *r = (struct collect_result){0};
     f.patience =

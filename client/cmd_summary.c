@@ -37,7 +37,7 @@ int cmd_summary_status(const struct cmd *c, const struct collect_result *r, enum
     if (r->blocked && !r->ended)
         return r->code == CODE_QUOTA_EXHAUSTED || r->code == CODE_BUDGET ? EXIT_QUOTA
                                                                          : EXIT_CANNOT;
-    if (r->images_gone > 0)
+    if (r->images_gone > 0 || r->left_open > 0)
         return EXIT_CANNOT;
     return r->failed + r->cancelled + r->refused > 0 ? EXIT_JOBS : EXIT_DONE;
 }
@@ -48,6 +48,8 @@ void cmd_summary_say(const struct collect_result *r, const struct collect_batch 
     sum_up(r, seconds);
     if (r->images_gone > 0)
         say_gone(r, b);
+    if (r->left_open > 0)
+        cmd_say(0, "%u jobs have ended, but the folder does not have them", r->left_open);
 }
 
 void cmd_summary_say_open(const struct collect_batch *b)

@@ -58,13 +58,20 @@ static void take(struct collector *c, const struct collect_arrival *i)
         take_blocked(c, e);
 }
 
+static void keep(struct collector *c, const struct collect_arrival *i)
+{
+    struct trail at = {0};
+    trail_step(&at, &(struct queue_event){.number = i->number, .bytes = buf_span(&i->bytes)});
+    c->course.err = output_event(c->options->output, &i->event, &at, c->course.why);
+}
+
 static void tell(struct collector *c, const struct collect_arrival *i)
 {
     const struct collect_options *o = c->options;
     if (i->gone)
         c->result->images_gone++;
     if (o->output && !i->gone)
-        c->course.err = output_event(o->output, &i->event, i->number, c->course.why);
+        keep(c, i);
     c->result->last = i->number;
     if (o->progress)
         progress_event(o->progress, &i->event, clock_mono_ms());
@@ -152,15 +159,31 @@ static enum err ask(struct collector *c, struct buf *why)
 {
     struct collect_batch b = {0};
     struct span batch = c->options->batch;
+    const struct trail *after = &c->options->after;
     enum err e = collect_status_patiently(&c->reader.patience, batch, &b);
     collect_explain(e, batch, why);
+    if (e == OK && after->number > (uint64_t)b.last_event) {
+        trail_explain(after, TRAIL_BEGIN_AGAIN, why);
+        e = ERR_ORDER;
+    }
     if (e == OK) {
         c->reader.known_last = (uint64_t)b.last_event;
         c->reader.known_done = b.done_ms > 0;
-        *c->result = result_of(&b, c->options->after);
+        *c->result = result_of(&b, after->number);
     }
     collect_batch_free(&b);
     return e;
+}
+
+// Of a batch all of whose jobs have ended nothing is open, but for what images were gone of.
+static uint32_t left_open(const struct collector *c)
+{
+    const struct collect_result *r = c->result;
+    if (!c->options->output || !r->ended || r->images_gone > 0 ||
+        r->completed + r->failed + r->cancelled < r->total)
+        return 0;
+    struct output_counts n = output_counts(c->options->output);
+    return n.total - n.completed - n.failed - n.cancelled;
 }
 
 static enum err run(struct collector *c)
@@ -180,7 +203,7 @@ enum err collect(struct session *s, const struct collect_options *o, struct coll
                  struct buf *why)
 {
     struct collector c = {.session = s, .options = o, .result = r, .course = {.why = why}};
-    *r = (struct collect_result){.last = o->after};
+    *r = (struct collect_result){.last = o->after.number};
     collect_arrivals_init(&c.arrivals, s, o->output, &c.course);
     c.reader = (struct collect_reader){
         .batch = o->batch,
@@ -188,7 +211,12 @@ enum err collect(struct session *s, const struct collect_options *o, struct coll
         .arrivals = &c.arrivals,
         .patience = {.session = s, .endless = o->patience <= 0, .told = o->waiting, o->ctx},
         .most = o->patience,
-        .trail = {.number = o->after}};
+        .trail = o->after};
+    trail_doubt(&c.reader.trail); // it was read by another connection, or long ago
     enum err e = ask(&c, why);
-    return e == OK ? run(&c) : e;
+    if (e == OK)
+        e = run(&c);
+    if (e == OK)
+        r->left_open = left_open(&c);
+    return e;
 }

@@ -11,12 +11,13 @@
 #include "client/output.h"
 #include "client/progress.h"
 #include "client/session.h"
+#include "client/trail.h"
 #include "common/buf.h"
 #include "common/err.h"
 
 struct collect_options {
     struct span batch;
-    uint64_t after;            // events up to this number are known already
+    struct trail after;        // events up to this one are known already
     struct output *output;     // NULL: images and results are not saved
     struct progress *progress; // may be NULL
     bool stop_blocked;         // end when a group is blocked...
@@ -40,11 +41,13 @@ struct collect_result {
     struct buf message;   // owned by the caller
     uint64_t last;        // number of the last event that was told
     uint32_t images_gone; // completed jobs whose images were no longer where they should be
+    uint32_t left_open;   // jobs that have ended and are open in the folder all the same
     int64_t completed, failed, cancelled, total, cost_micro, possible_double_bill;
     int64_t refused; // of what other producers pushed for the batch
 };
-// OK: ended, or blocked. ERR_MISSING: no such batch. ERR_CANCELLED: interrupted. Others: the
-// disk, or Redis for longer than `patience`. `why` gets a sentence.
+// OK: ended, or blocked. ERR_MISSING: no such batch. ERR_CANCELLED: interrupted. ERR_ORDER: the
+// server has lost events that were read, or never had `after`. Others: the disk, or Redis for
+// longer than `patience`. `why` gets a sentence.
 MUST_USE enum err collect(struct session *s, const struct collect_options *o,
                           struct collect_result *r, struct buf *why);
 #endif

@@ -88,7 +88,7 @@ static void on_last_event(void *ctx, enum err e, const struct queue_event *ev, s
     if (!answered(r, e))
         return;
     if (e == OK && !trail_same(&r->trail, ev, n)) {
-        trail_explain(&r->trail, r->course->why);
+        trail_explain(&r->trail, TRAIL_BEGIN_AGAIN, r->course->why);
         e = ERR_ORDER;
     }
     note_err(r, e);

@@ -8,7 +8,9 @@
 
 #include "broker/catalogue.h"
 #include "client/collect.h"
+#include "client/collect_resume.h"
 #include "client/genfarm_private.h"
+#include "client/patience.h"
 #include "common/clock.h"
 
 #define PATIENCE_S 60.0 // without Redis, while a batch is collected
@@ -93,6 +95,7 @@ struct collecting {
     struct genfarm *g;
     struct span batch;
     struct collect_batch about;
+    struct trail after;
     struct collect_result result;
     struct output *output;
 };
@@ -107,15 +110,16 @@ static enum err open_output(struct collecting *c, const char *dir)
                                .resume = access(folder, F_OK) == 0,
                                .nonce = span_of(c->about.nonce)};
     enum err e = output_open(&o, &c->output, &c->g->why);
+    struct patience p = {.session = c->g->session};
+    if (e == OK)
+        e = collect_resume(&p, c->batch, &c->about, c->output, &c->after, NULL, &c->g->why);
     return e == OK ? collect_inputs(c->g->session, c->batch, c->output) : e;
 }
 
 static enum err collect_all(struct collecting *c)
 {
-    struct collect_options o = {.batch = c->batch,
-                                .output = c->output,
-                                .after = output_counts(c->output).last_event,
-                                .patience = PATIENCE_S};
+    struct collect_options o = {
+        .batch = c->batch, .output = c->output, .after = c->after, .patience = PATIENCE_S};
     return collect(c->g->session, &o, &c->result, &c->g->why);
 }
 
@@ -127,9 +131,13 @@ static enum err finish(struct collecting *c)
                                .possible_double_bill = r->possible_double_bill,
                                .interrupted = !r->ended};
     enum err e = output_finish(c->output, &s, &c->g->why);
-    if (e != OK || r->images_gone == 0)
+    if (e != OK || r->images_gone + r->left_open == 0)
         return e;
-    buf_addf(&c->g->why, "%u jobs completed, but their images are gone", r->images_gone);
+    if (r->images_gone > 0)
+        buf_addf(&c->g->why, "%u jobs completed, but their images are gone", r->images_gone);
+    else
+        buf_addf(&c->g->why, "%u jobs have ended, but the folder does not have them",
+                 r->left_open);
     return ERR_IO;
 }
 

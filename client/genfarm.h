@@ -109,7 +109,8 @@ struct genfarm_event {
 // Begins to follow a batch, after event `after` (NULL: from its beginning).
 enum genfarm_status genfarm_watch(struct genfarm *g, const char *batch, const char *after);
 // The next event; waits up to `seconds` (0: not at all). Goes on by itself through lost
-// connections.
+// connections. GENFARM_FAILED, from then on: the server has lost events that were told, or does
+// not have the one to go on after; watch again from the beginning to see what it did instead.
 enum genfarm_status genfarm_next(struct genfarm *g, double seconds,
                                  struct genfarm_event *event);
 // For other event loops: when this descriptor is readable, call genfarm_next(g, 0, ...) until

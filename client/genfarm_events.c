@@ -155,7 +155,7 @@ enum genfarm_status genfarm_watch(struct genfarm *g, const char *batch, const ch
     forget_read(g);
     snprintf(g->batch, sizeof g->batch, "%s", batch);
     g->read = (struct trail){.number = number};
-    g->lost = false;
+    g->lost = number > (uint64_t)b.last_event;
     g->watching = true;
     return GENFARM_OK;
 }
@@ -208,7 +208,7 @@ enum genfarm_status genfarm_next(struct genfarm *g, double seconds, struct genfa
     if (!TAILQ_EMPTY(&g->events)) {
         status = tell(g, event);
     } else if (g->lost) {
-        trail_explain(&g->read, &g->why);
+        trail_explain(&g->read, TRAIL_BEGIN_AGAIN, &g->why);
         status = GENFARM_FAILED;
     }
     read_more(g);

@@ -123,6 +123,14 @@ enum err journal_add(struct journal *j, uint32_t tag, struct span record, uint64
     return OK;
 }
 
+enum err journal_clear(struct journal *j)
+{
+    if (ftruncate(j->fd, 0) != 0)
+        return file_err(errno);
+    j->end = 0;
+    return OK;
+}
+
 bool journal_is_gone(const struct journal *j)
 {
     struct stat st;

@@ -26,6 +26,7 @@ void journal_close(struct journal *j);
 // A record: tag u32 and length u32, big-endian, then its bytes. *at: where it is.
 MUST_USE enum err journal_add(struct journal *j, uint32_t tag, struct span record,
                               uint64_t *at);
-bool journal_is_gone(const struct journal *j); // somebody removed the file
+MUST_USE enum err journal_clear(struct journal *j); // empty again
+bool journal_is_gone(const struct journal *j);      // somebody removed the file
 MUST_USE enum err journal_read(const struct journal *j, uint64_t at, struct buf *record);
 #endif

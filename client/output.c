@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "client/output_check.h"
-#include "client/output_files.h"
 #include "common/clock.h"
 #include "common/file.h"
 #include "common/json.h"
@@ -83,24 +82,6 @@ bool output_unread(enum err e)
 
 // --- Events ----------------------------------------------------------------------------------
 
-static enum err write_event(struct output *o, const struct event *e, uint64_t number,
-                            uint64_t *at)
-{
-    char id[32];
-    struct buf line = {.max = JOURNAL_MAX_RECORD};
-    snprintf(id, sizeof id, "%llu-0", (unsigned long long)number);
-    struct json_object *object = event_json(e, buf_span(&o->batch), span_of(id));
-    if (!object)
-        return ERR_NOMEM;
-    json_write(&line, object);
-    json_object_put(object);
-    enum err err = line.err;
-    if (err == OK)
-        err = journal_add(&o->results, e->index, buf_span(&line), at);
-    buf_free(&line);
-    return err;
-}
-
 // The folder may have gone away, and what is written to the journals is lost.
 static enum err check_there(const struct output *o, struct buf *why)
 {
@@ -111,38 +92,45 @@ static enum err check_there(const struct output *o, struct buf *why)
     return ERR_MISSING;
 }
 
-static enum err keep_event(struct output *o, const struct event *e, uint64_t number,
+static enum err keep_event(struct output *o, const struct event *e, const struct trail *where,
                            uint64_t *at, struct buf *why)
 {
     enum err err = check_there(o, why);
     if (err != OK)
         return err;
     errno = 0;
-    err = write_event(o, e, number, at);
+    err = output_journals_add(o, e, where, at);
     return err == OK ? OK : file_explain(why, err, errno, o->folder, "cannot keep a result");
 }
 
-static enum err keep_result(struct output *o, const struct event *e, uint64_t number,
+static enum err keep_result(struct output *o, const struct event *e, const struct trail *where,
                             struct buf *why)
 {
-    struct output_result r = output_result_of(e, number);
+    struct output_result r = output_result_of(e, where);
     uint64_t at = 0;
     enum err err = output_jobs_reach(&o->jobs, r.index);
     if (err != OK || !output_jobs_is_news(&o->jobs, &r))
         return err;
-    err = keep_event(o, e, number, &at, why);
+    err = keep_event(o, e, where, &at, why);
     if (err == OK)
         output_jobs_note(&o->jobs, &r, at);
     return err;
 }
 
-enum err output_event(struct output *o, const struct event *e, uint64_t event_number,
+enum err output_event(struct output *o, const struct event *e, const struct trail *at,
                       struct buf *why)
 {
-    enum err err = event_terminal(e->type) ? keep_result(o, e, event_number, why) : OK;
-    if (err == OK)
-        output_jobs_note_event(&o->jobs, event_number);
-    return err;
+    return event_terminal(e->type) ? keep_result(o, e, at, why) : OK;
+}
+
+struct trail output_last(const struct output *o)
+{
+    return o->last;
+}
+
+bool output_images_lost(const struct output *o)
+{
+    return o->images_lost;
 }
 
 enum err output_input(struct output *o, uint32_t index, struct span map)
@@ -159,35 +147,6 @@ enum err output_input(struct output *o, uint32_t index, struct span map)
 
 // --- Opening ---------------------------------------------------------------------------------
 
-static enum err seen_input(void *ctx, uint32_t index, uint64_t at, struct span record)
-{
-    struct output *o = ctx;
-    (void)record;
-    enum err e = output_jobs_reach(&o->jobs, index);
-    if (e == OK)
-        output_jobs_note_input(&o->jobs, index, at);
-    return e;
-}
-
-static enum err seen_result(void *ctx, uint32_t index, uint64_t at, struct span record)
-{
-    struct output *o = ctx;
-    struct json_object *event;
-    struct output_result r;
-    if (json_read(record, &event, NULL) != OK)
-        return ERR_FORMAT; // torn: this and what follows is asked for again
-    enum err e =
-        output_result_read(event, index, &r) ? output_jobs_reach(&o->jobs, index) : ERR_FORMAT;
-    bool lost = e == OK && output_files_missing(o->folder, event, NULL) > 0;
-    json_object_put(event);
-    o->images_lost = o->images_lost || lost;
-    if (e == OK && !lost && output_jobs_is_news(&o->jobs, &r))
-        output_jobs_note(&o->jobs, &r, at);
-    if (e == OK)
-        output_jobs_note_event(&o->jobs, r.event_number);
-    return e;
-}
-
 static enum err make_folder(const struct output *o, struct buf *why)
 {
     char *images = output_path(o, "images");
@@ -195,18 +154,6 @@ static enum err make_folder(const struct output *o, struct buf *why)
     if (e != OK && images)
         file_explain(why, e, errno, images, NULL);
     free(images);
-    return e;
-}
-
-static enum err open_journal(struct output *o, struct journal *j, const char *name,
-                             journal_seen *seen, struct buf *why)
-{
-    char *path = output_path(o, name);
-    errno = 0;
-    enum err e = path ? journal_open(j, path, seen, o) : ERR_NOMEM;
-    if (e != OK && path)
-        file_explain(why, e, errno, path, NULL);
-    free(path);
     return e;
 }
 
@@ -219,13 +166,7 @@ static enum err open_all(struct output *o, const struct output_options *with, st
         e = output_set_total(o, with->total);
     if (e == OK) // before the journals: by this the folder is known
         e = output_write(o, "metadata.json", output_started_body, NULL, why);
-    if (e == OK)
-        e = open_journal(o, &o->inputs, ".inputs", seen_input, why);
-    if (e == OK)
-        e = open_journal(o, &o->results, ".results", seen_result, why);
-    if (o->images_lost)
-        o->jobs.counts.last_event = 0;
-    return e;
+    return e == OK ? output_journals_open(o, why) : e;
 }
 
 enum err output_open(const struct output_options *with, struct output **out, struct buf *why)
@@ -264,13 +205,6 @@ void output_free(struct output *o)
 
 // --- The end ---------------------------------------------------------------------------------
 
-static void remove_journals(struct output *o)
-{
-    o->journals_removed = true; // the open descriptors go on reading
-    (void)!output_remove(o, ".results", NULL);
-    (void)!output_remove(o, ".inputs", NULL);
-}
-
 enum err output_finish(struct output *o, const struct output_summary *s, struct buf *why)
 {
     enum err e = check_there(o, why);
@@ -283,6 +217,6 @@ enum err output_finish(struct output *o, const struct output_summary *s, struct 
     if (e == OK)
         e = output_write(o, "metadata.json", output_metadata_body, s, why);
     if (e == OK && strcmp(output_batch_state(o, s), "completed") == 0)
-        remove_journals(o);
+        output_journals_remove(o);
     return e;
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "broker/event.h"
+#include "client/trail.h"
 #include "common/buf.h"
 #include "common/err.h"
 
@@ -41,8 +42,8 @@ bool output_has_input(const struct output *o, uint32_t index);
 
 // Keeps a terminal event; others are ignored. To be called when its images are there. A later
 // run of the same job replaces an earlier one; the same event again changes nothing.
-// `event_number`: 17 of "17-0". `why` (may be NULL) gets a sentence.
-MUST_USE enum err output_event(struct output *o, const struct event *e, uint64_t event_number,
+// `at`: its number and digest. `why` (may be NULL) gets a sentence.
+MUST_USE enum err output_event(struct output *o, const struct event *e, const struct trail *at,
                                struct buf *why);
 enum output_state { OUTPUT_OPEN, OUTPUT_COMPLETED, OUTPUT_FAILED, OUTPUT_CANCELLED };
 enum output_state output_state(const struct output *o, uint32_t index);
@@ -50,11 +51,15 @@ uint16_t output_run(const struct output *o, uint32_t index); // 0 while open
 struct output_counts {
     uint32_t total, completed, failed, cancelled;
     int64_t cost_micro, images, bytes;
-    // Highest number given to output_event: watch after it to go on. 0, from the beginning,
-    // when images that were saved before are no longer in the folder.
-    uint64_t last_event;
 };
 struct output_counts output_counts(const struct output *o);
+// The terminal event of the highest number that the folder has; {0}: none. `known` is false in
+// a folder of an older program.
+struct trail output_last(const struct output *o);
+bool output_images_lost(const struct output *o); // some that were saved are not there any more
+// Forgets all results and inputs: the server has another history of this batch. Images stay
+// until others take their places. `why` (may be NULL) gets a sentence.
+MUST_USE enum err output_begin_again(struct output *o, struct buf *why);
 MUST_USE enum err output_set_total(struct output *o, uint32_t total);
 
 // The next job's result as a manifest line (without newline), in input order; false while that

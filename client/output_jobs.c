@@ -64,10 +64,14 @@ void output_jobs_note(struct output_jobs *j, const struct output_result *r, uint
     j->counts.bytes += r->bytes;
 }
 
-void output_jobs_note_event(struct output_jobs *j, uint64_t number)
+void output_jobs_forget(struct output_jobs *j)
 {
-    if (number > j->counts.last_event)
-        j->counts.last_event = number;
+    uint32_t total = j->counts.total;
+    if (j->at)
+        memset(j->at, 0, j->cap * sizeof *j->at);
+    memset(j->by_state, 0, sizeof j->by_state);
+    j->by_state[OUTPUT_OPEN] = total;
+    j->counts = (struct output_counts){.total = total};
 }
 
 void output_jobs_note_input(struct output_jobs *j, uint32_t index, uint64_t at)

@@ -31,7 +31,7 @@ MUST_USE enum err output_jobs_reach(struct output_jobs *j, uint32_t index); // i
 bool output_jobs_is_news(const struct output_jobs *j, const struct output_result *r);
 // Such news, of which the journal of results has the event at `at`.
 void output_jobs_note(struct output_jobs *j, const struct output_result *r, uint64_t at);
-void output_jobs_note_event(struct output_jobs *j, uint64_t number); // that it was seen
+void output_jobs_forget(struct output_jobs *j); // all are open, and have no inputs
 // The journal of inputs has that job's at `at`. For an index that is there.
 void output_jobs_note_input(struct output_jobs *j, uint32_t index, uint64_t at);
 struct output_counts output_jobs_counts(const struct output_jobs *j);

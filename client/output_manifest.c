@@ -16,7 +16,8 @@ static const char *state_name(enum output_state s)
 // What the manifest tells in its own way, or does not repeat on every line.
 static bool own_member(const char *name)
 {
-    static const char *const own[] = {"event", "batch", "event_id", "ts", "id", "index"};
+    static const char *const own[] = {"event", "batch", "event_id", "ts",
+                                      "id",    "index", "digest"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (strcmp(name, own[i]) == 0)
             return true;

@@ -15,6 +15,7 @@ struct output {
     char *folder;
     struct buf batch, nonce; // nonce: in hex
     struct journal results, inputs;
+    struct trail last;     // the terminal event of the highest number in `results`
     bool images_lost;      // of jobs that the journal has: all events are asked for again
     bool journals_removed; // by ourselves, nothing being left to do
     struct output_jobs jobs;
@@ -36,6 +37,15 @@ MUST_USE enum err output_job_event(const struct output *o, uint32_t index,
 // Of both: what is not there, or not to be understood, is left out of the files; what could not
 // be read now, which this tells, is no reason to.
 bool output_unread(enum err e);
+
+// --- Journals (output_journals.c) ------------------------------------------------------------
+
+// Opens both, with what is in them. `why` (may be NULL) gets a sentence.
+MUST_USE enum err output_journals_open(struct output *o, struct buf *why);
+// Adds a terminal event; *at: where it is in `results`.
+MUST_USE enum err output_journals_add(struct output *o, const struct event *e,
+                                      const struct trail *where, uint64_t *at);
+void output_journals_remove(struct output *o); // the open descriptors go on reading
 
 // --- Files (output_write.c) ------------------------------------------------------------------
 

@@ -23,14 +23,14 @@ static enum output_state state_of(enum event_type t)
     return OUTPUT_OPEN;
 }
 
-struct output_result output_result_of(const struct event *e, uint64_t event_number)
+struct output_result output_result_of(const struct event *e, const struct trail *at)
 {
     struct output_result r = {.index = e->index,
                               .run = e->run,
                               .state = state_of(e->type),
                               .cost_micro = e->cost_micro,
                               .images = e->n_images,
-                              .event_number = event_number};
+                              .event = *at};
     for (unsigned i = 0; i < e->n_images && i < EVENT_MAX_IMAGES; i++)
         r.bytes += (int64_t)e->images[i].bytes;
     return r;
@@ -61,7 +61,7 @@ static void read_images(struct json_object *event, struct output_result *r)
 bool output_result_read(struct json_object *event, uint32_t index, struct output_result *out)
 {
     struct output_result r = {.index = index};
-    struct span name, id;
+    struct span name, id, digest;
     int64_t run;
     struct json_object *cost;
     if (!json_get_str(event, "event", &name) || !read_state(name, &r.state) ||
@@ -69,7 +69,9 @@ bool output_result_read(struct json_object *event, uint32_t index, struct output
         !json_get_str(event, "event_id", &id))
         return false;
     r.run = (uint16_t)run;
-    r.event_number = strtoull(id.ptr, NULL, 10);
+    r.event.number = strtoull(id.ptr, NULL, 10);
+    r.event.known =
+        json_get_str(event, "digest", &digest) && digest_read(digest, r.event.digest) == OK;
     if (json_object_object_get_ex(event, "cost_usd", &cost))
         r.cost_micro = llround(json_object_get_double(cost) * 1e6);
     read_images(event, &r);

@@ -8,6 +8,7 @@
 
 #include "broker/event.h"
 #include "client/output.h"
+#include "client/trail.h"
 
 struct json_object;
 
@@ -16,9 +17,9 @@ struct output_result {
     uint16_t run;
     enum output_state state;           // never open
     int64_t cost_micro, images, bytes; // bytes: of its images
-    uint64_t event_number;             // 17 of "17-0"
+    struct trail event;                // its number, and its digest where it is known
 };
-struct output_result output_result_of(const struct event *terminal, uint64_t event_number);
-// Of an event as event_json() writes it. False: it is no terminal event's.
+struct output_result output_result_of(const struct event *terminal, const struct trail *at);
+// Of an event as event_json() writes it, with its digest. False: it is no terminal event's.
 bool output_result_read(struct json_object *event, uint32_t index, struct output_result *out);
 #endif

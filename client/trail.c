@@ -36,11 +36,10 @@ bool trail_same(struct trail *t, const struct queue_event *ev, size_t n)
     return !t->doubt;
 }
 
-void trail_explain(const struct trail *t, struct buf *why)
+void trail_explain(const struct trail *t, const char *then, struct buf *why)
 {
     buf_addf(why,
              "the server has lost what it had acknowledged (in a failover, or when it was "
-             "killed): event %" PRIu64 "-0 is not there any more as it was read. What was lost "
-             "is done again; begin again to see all of it",
-             t->number);
+             "killed): event %" PRIu64 "-0 is not there any more as it was read; %s",
+             t->number, then);
 }

@@ -22,5 +22,7 @@ bool trail_doubtful(const struct trail *t);
 uint64_t trail_before(const struct trail *t);
 // Whether what is there is the same; then the doubt is over.
 MUST_USE bool trail_same(struct trail *t, const struct queue_event *ev, size_t n);
-void trail_explain(const struct trail *t, struct buf *why); // that it is not
+// That it is not, and what comes of it: `then`, a sentence without its dot.
+void trail_explain(const struct trail *t, const char *then, struct buf *why);
+#define TRAIL_BEGIN_AGAIN "what was lost is done again; begin again to see all of it"
 #endif

@@ -60,6 +60,24 @@ void digest_hex(const uint8_t *bytes, size_t n, char *out)
     out[2 * n] = '\0';
 }
 
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+enum err digest_read(struct span hex, uint8_t out[static DIGEST_SIZE])
+{
+    if (hex.len != DIGEST_HEX - 1)
+        return ERR_FORMAT;
+    for (size_t i = 0; i < DIGEST_SIZE; i++) {
+        int high = digit(hex.ptr[2 * i]), low = digit(hex.ptr[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return ERR_FORMAT;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return OK;
+}
+
 uint32_t digest_32(struct span bytes)
 {
     uint8_t d[DIGEST_SIZE];

@@ -18,6 +18,8 @@ void digest_free(struct digest *d);
 
 void digest_of(struct span bytes, uint8_t out[static DIGEST_SIZE]);
 void digest_hex(const uint8_t *bytes, size_t n, char *out); // 2n digits and NUL
+// Such digits of a SHA-256, without NUL. ERR_FORMAT: they are not.
+MUST_USE enum err digest_read(struct span hex, uint8_t out[static DIGEST_SIZE]);
 uint32_t digest_32(struct span bytes); // the first four bytes of the SHA-256, big-endian
 
 void random_bytes(void *out, size_t n); // from the kernel; aborts the process if it has none

@@ -123,9 +123,10 @@ static enum err fill(struct shelf *s, struct session *session, struct output *ou
 {
     struct buf why = {.max = 4096};
     struct collect_result r = {0};
-    s->told = output_counts(out).last_event;
+    struct trail last = output_last(out);
+    s->told = last.number;
     struct collect_options o = {.batch = SPAN(BATCH),
-                                .after = s->told,
+                                .after = last,
                                 .output = out,
                                 .event = on_event,
                                 .ctx = s,

@@ -511,7 +511,7 @@ static enum err put_job(struct output *o, uint32_t index)
         e.n_images = 1;
         err = output_has_image(o, im) ? OK : put_image(o, im);
     }
-    return err == OK ? output_event(o, &e, index + 1, NULL) : err;
+    return err == OK ? output_event(o, &e, &(struct trail){.number = index + 1}, NULL) : err;
 }
 
 static enum err fill_folder(struct folder *f, bool resume)
