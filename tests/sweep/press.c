@@ -256,6 +256,16 @@ void press_begin(struct press *p)
     shop_ready(&p->shop);
 }
 
+static bool is_uploaded(void *ctx)
+{
+    return ((struct press *)ctx)->n_files > 0;
+}
+
+void press_uploaded(struct press *p)
+{
+    wait_until(p->shop.farm->loop, is_uploaded, p, "requests to be uploaded");
+}
+
 void press_close(struct press *p)
 {
     fault_forget();

@@ -25,6 +25,7 @@ struct press {
 void press_open(struct press *p, struct farm *f); // as shop_open()
 // The worker, which begins to gather jobs, or to look after the operation that was left.
 void press_begin(struct press *p);
+void press_uploaded(struct press *p); // waits for the first file
 // Nothing fails any more; what was not done is in one place, for others to do.
 void press_close(struct press *p);
 void press_make(struct press *p, struct press_file *f); // a batch of it, which is billed

@@ -4,18 +4,13 @@
 #include "press.h"
 #include "test.h"
 
-static bool is_uploaded(void *ctx)
-{
-    return ((struct press *)ctx)->n_files > 0;
-}
-
 static enum err gather(void *ctx)
 {
     struct press p;
     press_open(&p, ctx);
     press_begin(&p);
     sweep_begin();
-    wait_until(p.shop.farm->loop, is_uploaded, &p, "a batch to be uploaded");
+    press_uploaded(&p);
     press_close(&p);
     return OK;
 }

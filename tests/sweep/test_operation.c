@@ -22,6 +22,7 @@ static enum err make(void *ctx)
     press_leave(&p, false);
     press_begin(&p);
     sweep_begin();
+    press_uploaded(&p);
     wait_until(p.shop.farm->loop, is_running, &p, "a batch to be made");
     assert_int_equal(p.made, 1);
     assert_int_equal(p.shop.calls, SHOP_TOTAL);
