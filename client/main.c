@@ -167,8 +167,8 @@ static void help(FILE *out)
                 commands[i].help);
     fputs(
         "\ngenfarm COMMAND --help tells more. Exit status: 0 all succeeded, 1 could not run,\n"
-        "2 bad usage or input, 3 some jobs failed or were cancelled, or were refused when they\n"
-        "were pushed, 4 refused by a quota, a budget or --max-queue, 130 interrupted.\n",
+        "2 bad usage or input, 3 some jobs failed, were cancelled, or refused when they were\n"
+        "pushed, 4 refused by a quota, a budget or --max-queue, 130 interrupted.\n",
         out);
 }
 
