@@ -306,18 +306,6 @@ static void count_outcome(struct gate *g, const struct gate_pass *p,
         g->news.went_well_us = o->sent_us + skew_us(&g->skew);
 }
 
-// What was reckoned and not taken may be had by the next one: the sooner that is told, the less
-// of its time is over.
-static void ask_for_rest(struct gate *g, const struct gate_pass *p,
-                         const struct limit_units *took)
-{
-    const struct limit_units *takes = &p->takes;
-    bool less = took->images < takes->images || took->tokens < takes->tokens ||
-                took->micro < takes->micro;
-    if (less && g->ask_us - clock_boot_us() > HORIZON_US / 2)
-        g->ask_us = 0;
-}
-
 // Its slot is as if it had never been used.
 static void never_sent(struct gate *g, const struct gate_pass *p)
 {
@@ -339,12 +327,10 @@ void gate_end(struct gate_pass *p, const struct gate_outcome *o)
         return;
     p->through = false;
     g->held--;
-    if (o) {
+    if (o)
         count_outcome(g, p, o);
-        ask_for_rest(g, p, &o->took);
-    } else {
+    else
         never_sent(g, p);
-    }
     g->probing = false;
     if (g->n_waiting > 0)
         gate_again(g, 0);

@@ -193,44 +193,6 @@ static void what_it_took_is_told(void **state)
 }
 
 // The slot that is used in the end is that which somebody else left.
-// The next one, half a minute away, is let through soon after that is known.
-static void what_it_did_not_take_is_had_again(void **state)
-{
-    struct gatehouse h;
-    struct limit_units dear = {1, 0, 500000};
-    open_house(&h, *state, "usdx=1/1m", 30);
-    struct call *a = enter(&h, 0, dear);
-    wait_open(&h, a);
-    struct call *b = enter(&h, 1, dear);
-    wait_field(&h, "tat:usdx", 0, true);
-    assert_true(b->slot_us < 0);
-    end_well(a, (struct limit_units){0});
-    wait_open(&h, b);
-    close_house(&h);
-}
-
-// The same where the gate waits for the next slot: it is asked for anew.
-static void what_is_near_comes_nearer(void **state)
-{
-    struct gatehouse h;
-    struct limit_units dear = {1, 0, 900000}; // 0.91 s
-    bool sooner = false;
-    open_house(&h, *state, "usdx=1/1s", 30);
-    for (int i = 0; i < 10 && !sooner; i++) { // the machine may be busy
-        struct call *a = enter(&h, 0, dear), *b;
-        wait_open(&h, a);
-        b = enter(&h, 1, dear);
-        wait_seconds(h.farm->loop, 0.1);
-        assert_true(b->slot_us < 0);
-        end_well(a, (struct limit_units){0});
-        wait_open(&h, b);
-        sooner = b->slot_us - a->slot_us < 500000;
-        end_well(b, dear);
-    }
-    assert_true(sooner);
-    close_house(&h);
-}
-
 static void a_call_takes_another_ones_slot(void **state)
 {
     struct gatehouse h;
@@ -417,8 +379,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(each_is_charged_as_what_it_takes),
         T(what_it_took_is_told),
-        T(what_it_did_not_take_is_had_again),
-        T(what_is_near_comes_nearer),
         T(a_call_takes_another_ones_slot),
         T(a_day_gets_back_what_was_not_sent),
         T(what_nobody_waits_for_is_given_back),
