@@ -9,7 +9,9 @@
 #include <unistd.h>
 
 #include "broker/blob.h"
+#include "client/collect_resume.h"
 #include "client/output.h"
+#include "client/patience.h"
 #include "common/digest.h"
 #include "common/file.h"
 #include "sweep.h"
@@ -94,7 +96,7 @@ static void store_images(const struct shelf *s)
     assert_int_equal(file_write(path, (struct span){s->bytes, sizeof s->bytes}), OK);
 }
 
-static void do_batch(struct shelf *s)
+static void do_batch(struct shelf *s, bool backwards)
 {
     farm_fresh(&(void *){s->farm});
     farm_submit(s->farm, BATCH, "ann", NULL, TOTAL);
@@ -104,7 +106,7 @@ static void do_batch(struct shelf *s)
     store_images(s);
     farm_sent(s->farm, &h, TOTAL, c->jobs);
     for (size_t i = 0; i < TOTAL; i++)
-        settle(s, &h, &c->jobs[i]);
+        settle(s, &h, &c->jobs[backwards ? TOTAL - 1 - i : i]);
     free(c);
 }
 
@@ -123,15 +125,16 @@ static enum err fill(struct shelf *s, struct session *session, struct output *ou
 {
     struct buf why = {.max = 4096};
     struct collect_result r = {0};
-    struct trail last = output_last(out);
-    s->told = last.number;
-    struct collect_options o = {.batch = SPAN(BATCH),
-                                .after = last,
-                                .output = out,
-                                .event = on_event,
-                                .ctx = s,
-                                .patience = 5};
-    enum err e = collect_inputs(session, o.batch, out);
+    struct collect_batch b = {0};
+    struct patience p = {.session = session};
+    struct collect_options o = {
+        .batch = SPAN(BATCH), .output = out, .event = on_event, .ctx = s, .patience = 5};
+    enum err e = collect_status(session, o.batch, &b);
+    if (e == OK)
+        e = collect_resume(&p, o.batch, &b, out, &o.after, NULL, &why);
+    s->told = o.after.number;
+    if (e == OK)
+        e = collect_inputs(session, o.batch, out);
     if (e == OK)
         e = collect(session, &o, &r, &why);
     assert_int_equal(r.images_gone, 0);
@@ -139,17 +142,18 @@ static enum err fill(struct shelf *s, struct session *session, struct output *ou
         assert_true(r.ended && r.total == TOTAL && r.completed == 2);
     if (e == OK)
         e = output_finish(out, &(struct output_summary){.model = SPAN("m")}, &why);
+    collect_batch_free(&b);
     buf_free(&r.message);
     buf_free(&why);
     return e;
 }
 
-static enum err bring(struct shelf *s, bool in_peace)
+static enum err bring(struct shelf *s, bool resume, bool in_peace)
 {
     struct buf why = {.max = 1000};
     struct session *session;
     struct output *out;
-    struct output_options o = {s->folder, SPAN(BATCH), TOTAL, in_peace, SPAN("ab")};
+    struct output_options o = {s->folder, SPAN(BATCH), TOTAL, resume, SPAN("ab")};
     struct session_options from = {.redis = span_of(redis_server_url(s->farm->server)),
                                    .queue = SPAN("q")};
     assert_int_equal(session_open(&from, &session, &why), OK);
@@ -206,38 +210,68 @@ static void clear_away(const struct shelf *s)
     assert_int_equal(system(command), 0);
 }
 
+static void draw(struct shelf *s, char tint)
+{
+    for (size_t i = 0; i < sizeof s->bytes; i++)
+        s->bytes[i] = (char)((char)(i * i >> 8) ^ tint);
+    digest_of((struct span){s->bytes, sizeof s->bytes}, s->sha256);
+}
+
+static void put_up(struct shelf *s, struct farm *f)
+{
+    *s = (struct shelf){.farm = f, .top = "/tmp/test_collect.XXXXXX"};
+    assert_non_null(mkdtemp(s->top));
+    snprintf(s->source, sizeof s->source, "%s/sink", s->top);
+    snprintf(s->folder, sizeof s->folder, "%s/" BATCH, s->top);
+}
+
+static enum err bring_all(struct shelf *s, bool resume)
+{
+    draw(s, 0);
+    do_batch(s, false);
+    enum err e = bring(s, resume, false);
+    if (e != OK)
+        assert_int_equal(bring(s, true, true), OK);
+    check_folder(s);
+    clear_away(s);
+    return e;
+}
+
 static enum err collect_cats(void *ctx)
 {
-    struct shelf s = {.farm = ctx, .top = "/tmp/test_collect.XXXXXX"};
-    assert_non_null(mkdtemp(s.top));
-    snprintf(s.source, sizeof s.source, "%s/sink", s.top);
-    snprintf(s.folder, sizeof s.folder, "%s/" BATCH, s.top);
-    for (size_t i = 0; i < sizeof s.bytes; i++)
-        s.bytes[i] = (char)(i * i >> 8);
-    digest_of((struct span){s.bytes, sizeof s.bytes}, s.sha256);
-    do_batch(&s);
-    enum err e = bring(&s, false);
-    if (e != OK)
-        assert_int_equal(bring(&s, true), OK);
-    check_folder(&s);
-    clear_away(&s);
-    return e;
+    struct shelf s;
+    put_up(&s, ctx);
+    return bring_all(&s, false);
+}
+
+// The folder has them already, as they were in a past that the server knows nothing of.
+static enum err collect_again(void *ctx)
+{
+    struct shelf s;
+    put_up(&s, ctx);
+    draw(&s, 1);
+    do_batch(&s, true);
+    assert_int_equal(bring(&s, false, true), OK);
+    return bring_all(&s, true);
 }
 
 static void memory_runs_out(void **state)
 {
     assert_int_equal(collect_cats(*state), OK);
     sweep(fault_alloc, ERR_NOMEM, collect_cats, *state);
+    sweep(fault_alloc, ERR_NOMEM, collect_again, *state);
 }
 
 static void the_disk_is_full(void **state)
 {
     sweep(fault_write, ERR_FULL, collect_cats, *state);
+    sweep(fault_write, ERR_FULL, collect_again, *state);
 }
 
 static void the_disk_breaks(void **state)
 {
     sweep(fault_sync, ERR_IO, collect_cats, *state);
+    sweep(fault_sync, ERR_IO, collect_again, *state);
 }
 
 int main(void)

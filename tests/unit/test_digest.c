@@ -58,6 +58,24 @@ static void hex_is_two_digits_a_byte(void **state)
     assert_string_equal(hex, "");
 }
 
+static void hex_is_read_again(void **state)
+{
+    (void)state;
+    uint8_t d[DIGEST_SIZE];
+    char hex[DIGEST_HEX];
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        assert_int_equal(digest_read(span_of(examples[i].hex), d), OK);
+        assert_hex(d, examples[i].hex);
+    }
+    memcpy(hex, examples[0].hex, sizeof hex);
+    assert_int_equal(digest_read((struct span){hex, DIGEST_HEX - 2}, d), ERR_FORMAT);
+    assert_int_equal(digest_read((struct span){hex, DIGEST_HEX}, d), ERR_FORMAT);
+    for (const char *c = "gG/:`A \n"; *c; c++) {
+        hex[DIGEST_HEX - 2] = *c;
+        assert_int_equal(digest_read(span_of(hex), d), ERR_FORMAT);
+    }
+}
+
 static void chance_fills_every_byte(void **state)
 {
     (void)state;
@@ -96,6 +114,7 @@ int main(void)
         cmocka_unit_test(the_examples_come_out),
         cmocka_unit_test(one_under_way_can_be_dropped),
         cmocka_unit_test(hex_is_two_digits_a_byte),
+        cmocka_unit_test(hex_is_read_again),
         cmocka_unit_test(chance_fills_every_byte),
         cmocka_unit_test(the_unit_interval_is_used_evenly),
     };
