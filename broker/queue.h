@@ -65,6 +65,7 @@ struct batch_options {
     int64_t bytes;       // of all its inputs; 0: not known
     int64_t max_bytes;   // of the inputs of batches that have not ended; 0: no limit
     int64_t budget;      // millionths of USD; 0: no limit
+    int64_t cheapest;    // the least that one of its calls may cost at worst; 0: not known
 };
 // value: jobs already in (0 for a new batch). ERR_EXISTS: another batch has the name.
 // ERR_LIMIT: the queue is full; value: the jobs there are, or ~bytes. A batch that was made
@@ -138,7 +139,8 @@ struct queue_mark { // of a call that is about to be sent
     struct queue_field field;
     int64_t worst;       // what it may cost, millionths of USD; below 0: not known
     struct span project; // whose keys it is made with; empty: the worker's only one
-    bool fail_unknown;   // the job fails, and is not done again, when the worker is lost meanwhile
+    bool
+        fail_unknown; // the job fails, and is not done again, when the worker is lost meanwhile
 };
 // marks: n characters, see the scripts. Valid when OK.
 typedef void queue_marks_done(void *ctx, enum err e, struct span marks);
@@ -182,6 +184,7 @@ enum queue_op {
     QUEUE_CANCELLED = 'X',
     QUEUE_REQUEUE = 'R',
     QUEUE_STANDARD = 'S', // as R, into the standard lane
+    QUEUE_ASIDE = 'A',    // as R, until its batch's budget can have room for its call
     QUEUE_NOTE = 'N'
 };
 struct queue_figures {
@@ -196,7 +199,7 @@ struct queue_settle {
     struct span batch;
     struct queue_field field;
     enum queue_op op;
-    int64_t delay_ms;     // of a requeue
+    int64_t delay_ms;     // of a requeue; of QUEUE_ASIDE what its call may cost
     struct ticket ticket; // of a requeue or note
     struct queue_figures figures;
     struct span call_id; // of the call that they tell of, where it cost something; else empty
@@ -346,6 +349,7 @@ MUST_USE enum err queue_retry(struct queue *q, struct span batch, uint16_t run, 
 MUST_USE enum err queue_pause(struct queue *q, struct span batch, bool on, queue_done *done,
                               void *ctx); // empty batch: the whole queue
 // Sets what the batch may cost (0: no limit), and goes on with it if that had held it back.
+// value: jobs that did not fit and go on; to be called again until there are none.
 MUST_USE enum err queue_budget(struct queue *q, struct span batch, int64_t micro,
                                queue_done *done, void *ctx);
 // A batch's user or project has no room for one more call until `until_ms` (queue_done's value:

@@ -24,7 +24,7 @@ enum err queue_create(struct queue *q, const struct batch_options *o, queue_done
         !o->nonce || o->total < -1 || o->total > QUEUE_MAX_INDEX || o->keep < 0 ||
         o->max_queue < 0 || o->bytes < 0 || o->max_bytes < 0)
         return ERR_RANGE;
-    struct args *a = script_args(q, 12, 7 * ARGS_INT);
+    struct args *a = script_args(q, 13, 8 * ARGS_INT);
     args_add(a, o->batch);
     args_add(a, (struct span){(const char *)o->nonce, 16});
     args_add(a, o->digest);
@@ -37,6 +37,7 @@ enum err queue_create(struct queue *q, const struct batch_options *o, queue_done
     args_int(a, o->bytes);
     args_int(a, o->max_bytes);
     args_int(a, o->budget);
+    args_int(a, o->cheapest);
     return call_script(
         q, SCRIPT_CREATE, a,
         &(struct queue_call){.read = read_created, .done.value = done, .ctx = ctx});

@@ -105,7 +105,7 @@ static enum err check_settle(size_t n, const struct queue_settle *s)
     if (n < 1 || n > QUEUE_MAX_JOBS)
         return ERR_RANGE;
     for (size_t i = 0; i < n; i++)
-        if (s[i].n_events > QUEUE_MAX_EVENTS || !memchr("CFBXRNS", s[i].op, 7) ||
+        if (s[i].n_events > QUEUE_MAX_EVENTS || !memchr("CFBXRNSA", s[i].op, 8) ||
             s[i].delay_ms < 0 || s[i].call_id.len > QUEUE_CALL_ID || !job_name_ok(s[i].batch) ||
             s[i].detail.len > LEDGER_MAX_DETAIL ||
             (s[i].detail.len && s[i].call_id.len % QUEUE_CALL_ID))

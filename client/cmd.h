@@ -139,6 +139,9 @@ void cmd_show_need(const struct cmd *c);
 // be submitted.
 int cmd_check_budget(const struct cmd *c);
 int cmd_check_accounts(struct cmd *c, struct session *s);
+// What a batch of so many jobs may cost from now on; it goes on with it.
+MUST_USE enum err cmd_set_budget(struct session *s, struct span batch, int64_t micro,
+                                 int64_t jobs);
 
 MUST_USE enum err cmd_count_workers(struct session *s, size_t *n); // of the queue
 

@@ -99,3 +99,17 @@ int cmd_check_accounts(struct cmd *c, struct session *s)
     buf_free(&why);
     return status;
 }
+
+// Those that still do not fit are set aside again meanwhile: no more go on than there are.
+enum err cmd_set_budget(struct session *s, struct span batch, int64_t micro, int64_t jobs)
+{
+    struct session_value v;
+    enum err e;
+    do {
+        v = (struct session_value){0};
+        e = session_value(s, queue_budget(session_queue(s), batch, micro, session_on_value, &v),
+                          &v);
+        jobs -= v.value;
+    } while (e == OK && v.value > 0 && jobs > 0);
+    return e;
+}

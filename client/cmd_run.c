@@ -273,17 +273,12 @@ static bool drained(void *ctx)
 static enum err go_on(struct run *r)
 {
     struct collect_batch b = {0};
-    struct session_value v = {0};
     enum err e = collect_status(r->session, span_of(r->at.batch), &b);
-    int64_t budget = r->cmd->budget ? r->cmd->budget : b.budget_micro;
+    int64_t budget = r->cmd->budget ? r->cmd->budget : b.budget_micro, jobs = b.in;
     collect_batch_free(&b);
     if (e == ERR_MISSING || (e == OK && budget == 0))
         return OK;
-    return e != OK ? e
-                   : session_value(r->session,
-                                   queue_budget(session_queue(r->session), span_of(r->at.batch),
-                                                budget, session_on_value, &v),
-                                   &v);
+    return e != OK ? e : cmd_set_budget(r->session, span_of(r->at.batch), budget, jobs);
 }
 
 static int follow(struct run *r)

@@ -175,7 +175,6 @@ static enum err read_codes(struct steer *t)
 // It goes first: else the batch would stop again at once.
 static enum err raise_budget(struct steer *t)
 {
-    struct session_value v = {0};
     if (t->cmd->budget <= 0 || !t->batch.len)
         return OK;
     int64_t spent = t->status.cost_micro + t->status.spent_micro;
@@ -187,10 +186,7 @@ static enum err raise_budget(struct steer *t)
         buf_add_str(&t->cmd->why, " would allow no more calls; nothing was changed");
         return ERR_LIMIT;
     }
-    return session_value(
-        t->session,
-        queue_budget(session_queue(t->session), t->batch, t->cmd->budget, session_on_value, &v),
-        &v);
+    return cmd_set_budget(t->session, t->batch, t->cmd->budget, t->status.in);
 }
 
 // Nothing had failed: what waits for money goes on with more of it.

@@ -66,6 +66,7 @@ static enum err submit(struct cmd *c, struct session *s, const struct inputs *in
                                .fail_unknown = c->defaults.fail_unknown,
                                .keep_s = (int64_t)c->keep,
                                .budget = c->budget,
+                               .cheapest = c->need.cheapest,
                                .options = buf_span(&options),
                                .source = source,
                                .ctx = &from,

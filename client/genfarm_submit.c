@@ -196,6 +196,7 @@ static enum err send(struct jobs *s, const char *batch)
                                .fail_unknown = s->options->fail_unknown,
                                .keep_s = 7 * 86400,
                                .budget = s->budget,
+                               .cheapest = s->need.cheapest,
                                .max_queue = s->options->max_queue,
                                .source = source,
                                .ctx = s};

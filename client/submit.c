@@ -203,6 +203,7 @@ static enum err create(struct submitter *s, struct session_value *v)
                               .keep = o->keep_s,
                               .fail_unknown = o->fail_unknown,
                               .budget = o->budget,
+                              .cheapest = o->cheapest,
                               .options = o->options,
                               .max_queue = o->max_queue,
                               .bytes = s->input_bytes,

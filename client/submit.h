@@ -25,6 +25,7 @@ struct submit_options {
     bool fail_unknown;
     int64_t keep_s;      // after its end
     int64_t budget;      // millionths of USD; 0: none
+    int64_t cheapest;    // as queue_create()'s
     struct span options; // kept with the batch, for who collects it: JSON text
     submit_source *source;
     void *ctx;

@@ -85,6 +85,8 @@ void task_moved(struct task *t, char mark)
         task_close_purse(t, &(struct purse_took){.sent = true, .unknown = true});
     if (mark == 'b')
         task_say(t, QUEUE_REQUEUE, TASK_ROOM_WAIT_MS);
+    else if (mark == 'B')
+        task_say(t, QUEUE_ASIDE, task_worst(t));
     else if (mark == 'u')
         task_unpriced(t);
     else

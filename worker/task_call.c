@@ -111,6 +111,9 @@ void task_marked(struct task *t, char mark)
     if (mark == 'b' && !t->lost) { // waits for calls under way, or for a larger budget
         task_unsent(t);
         task_say(t, QUEUE_REQUEUE, TASK_ROOM_WAIT_MS);
+    } else if (mark == 'B' && !t->lost) { // others of its batch may fit
+        task_unsent(t);
+        task_say(t, QUEUE_ASIDE, t->worst);
     } else if (mark == 'u' && !t->lost) {
         task_unsent(t);
         task_unpriced(t);

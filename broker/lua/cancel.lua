@@ -11,7 +11,10 @@ if #ARGV > 2 then
   local indexes = {}
   for i = 3, #ARGV do indexes[#indexes + 1] = tonumber(ARGV[i]) end
   local n = cancel_jobs(batch, indexes, now)
-  if n > 0 then finish_if_done(batch, now) end
+  if n > 0 then
+    finish_if_done(batch, now)
+    hold_aside(batch, now)
+  end
   return {1, n, 0}
 end
 if b[2] == '0' and b[3] == '1' and not b[4] then return {1, 0, 0} end

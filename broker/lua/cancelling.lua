@@ -25,6 +25,7 @@ local function cancel_jobs(batch, indexes, now)
   call('HINCRBY', P .. 'b:' .. batch, 'cancelled', #open)
   live_out(#open)
   call('HINCRBY', P .. 'b:' .. batch, 'open', -#open)
+  call('HDEL', P .. 'mf:' .. batch, unpack(open))
   call('ZADD', P .. 'cancelled', int(now), batch) -- workers hear of it when they renew
   return #open
 end

@@ -5,7 +5,8 @@
 --       7 what to do with unknown outcomes: 'retry' or 'fail'  8 options as msgpack, opaque
 --       9 limit of queued jobs, 0: none  10 bytes of all inputs, as far as known, or 0
 --       11 limit of the bytes of the inputs of batches that have not ended, 0: none
---       12 budget, millionths of USD, 0: none
+--       12 budget, millionths of USD, 0: none  13 the least that one of its calls may cost at worst,
+--       0: not known
 -- Returns {1, nonce, jobs already in} made or found; {0, digest} another batch has the name;
 -- {-2, jobs there are} or {-3, bytes there are} the queue is full. What others have declared within
 -- the last minute and not sent yet is counted as there.
@@ -46,6 +47,7 @@ call('HSET', key, 'nonce', ARGV[2], 'digest', ARGV[3], 'total', ARGV[4], 'user',
 call('ZREM', P .. 'expiring', ARGV[1])
 unkeep_images(ARGV[1])
 if (ARGV[12] or '0') ~= '0' then call('HSET', key, 'budget', ARGV[12]) end
+if (ARGV[13] or '0') ~= '0' then call('HSET', key, 'cheapest', ARGV[13]) end
 call('ZADD', P .. 'batches', int(now), ARGV[1])
 emit(ARGV[1], {event('submitted', 1, 0, now, '', {total = tonumber(ARGV[4])})})
 return {1, ARGV[2], 0}

@@ -1,9 +1,10 @@
 -- marking.lua - which calls may be sent, and what they may cost; shared by sent and op_begin.
 --
 -- cost + spent + reserved never pass the budget: `reserved` is what calls under way may cost, of
--- each one in rv:INC; `spent` is that of calls whose outcome stayed unknown. A batch for which
--- nothing more fits, even when all calls under way had cost nothing, is held back. A call that may
--- cost nobody knows how much fits no budget.
+-- each one in rv:INC; `spent` is that of calls whose outcome stayed unknown. Where a call does not
+-- fit even when all calls under way had cost nothing, the batch is held back, unless the cheapest
+-- of its calls may fit still: then the job alone is set aside. A call that may cost nobody knows
+-- how much fits no budget.
 
 -- Reads only. `fields` of the active hash `key`, with the worst cost of each. Gives a table:
 -- marks, a character a field, see sent; sent, the places of those to be marked; kept, of those
@@ -26,9 +27,9 @@ local function examine(key, fields, worst)
     local b = e.batches[batch]
     if not b then
       local f = call('HMGET', P .. 'b:' .. batch, 'run', 'budget', 'cost', 'reserved', 'user',
-        'paused', 'spent', 'blocked_by')
+        'paused', 'spent', 'blocked_by', 'cheapest')
       b = {run = f[1], user = f[5], paused = f[6], taken = 0, gone = {}, blocked = f[8],
-        reserved = (f[4] or '0') ~= '0'}
+        cheapest = tonumber(f[9]) or math.huge, reserved = (f[4] or '0') ~= '0'}
       if f[2] then
         b.most = tonumber(f[2]) - tonumber(f[3] or 0) - tonumber(f[7] or 0)
         b.left = b.most - tonumber(f[4] or 0)
@@ -42,12 +43,13 @@ local function examine(key, fields, worst)
     if not b.left then return '1' end
     local micro = tonumber(worst[i])
     if micro < 0 then return 'u' end
+    if micro > b.most and b.cheapest <= b.most then return 'B' end
     if micro > b.left then
       b.refused = b.refused or micro > b.most
       return 'b'
     end
     b.left, b.taken = b.left - micro, b.taken + micro
-    e.kept[#e.kept + 1] = i
+    if micro > 0 then e.kept[#e.kept + 1] = i end
     return '1'
   end
   for list, l in pairs(lists) do

@@ -17,5 +17,6 @@ if on and (b[3] == 'account' or b[3] == 'fsck' or b[3] == 'budget') then -- woul
 end
 if (b[3] ~= false) == on then return {1} end
 hold(batch, b[2], on and '1' or nil)
+if not on then recall(batch, b[2], nil) end -- they are held against the budget again
 if not on then call('HDEL', key, 'blocked_by') end -- by held.lua: it is told again if it is still so
 return {1}

@@ -234,7 +234,7 @@ local function drop_lists(batch, user, paused)
     end
     if n > 0 then call('UNLINK', P .. 'r:' .. list) end
   end
-  call('UNLINK', P .. 'd:' .. batch)
+  call('UNLINK', P .. 'd:' .. batch, P .. 'mf:' .. batch)
   call('ZREM', P .. 'delayed', batch)
 end
 
@@ -311,6 +311,53 @@ local function hold(batch, user, why)
       wake(n)
     end
   end
+end
+
+-- A job whose call can never fit its batch's budget, whatever comes of the calls under way, is set
+-- aside: delayed until ASIDE, and named in mf:BATCH, until the budget is raised or the batch resumed.
+local ASIDE = 4000000000000000 -- ms
+
+-- What one more call may cost at most when all calls under way cost nothing; nil: there is no
+-- budget. It never grows unless somebody raises that.
+local function most_left(batch)
+  local b = call('HMGET', P .. 'b:' .. batch, 'budget', 'cost', 'spent')
+  return b[1] and tonumber(b[1]) - tonumber(b[2] or 0) - tonumber(b[3] or 0) or nil
+end
+
+-- Holds a batch back of which nothing else is open.
+local function hold_aside(batch, now)
+  local key, n = P .. 'b:' .. batch, call('HLEN', P .. 'mf:' .. batch)
+  if n == 0 then return end
+  local b = call('HMGET', key, 'open', 'sealed', 'paused', 'user', 'run')
+  local open = tonumber(b[1] or 0)
+  if open == 0 or n < open or b[2] ~= '1' or (b[3] and b[3] ~= 'account') then return end
+  if b[3] then call('HSET', key, 'paused', 'budget') else hold(batch, b[4], 'budget') end
+  emit(batch, {event('blocked', tonumber(b[5]), 0, now, '', {code = 'budget', group = 'budget',
+    message = 'the budget has no room for one more call'})})
+end
+
+-- Makes some of the jobs ready again that were set aside. Returns how many.
+local function recall(batch, user, paused)
+  local key, aside = P .. 'd:' .. batch, P .. 'mf:' .. batch
+  local members = call('ZRANGE', key, int(ASIDE), '+inf', 'BYSCORE', 'LIMIT', 0, 500)
+  if #members == 0 then
+    call('DEL', aside)
+    return 0
+  end
+  local lists, indexes = {}, {}
+  for i, m in ipairs(members) do
+    local list = string.sub(m, 1 + TICKET)
+    indexes[i] = struct.unpack('>I4', m)
+    lists[list] = lists[list] or {}
+    table.insert(lists[list], string.sub(m, 1, TICKET))
+  end
+  call('ZREM', key, unpack(members))
+  call('HDEL', aside, unpack(indexes))
+  call('ZREM', P .. 'delayed', batch)
+  local first = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if first[2] then call('ZADD', P .. 'delayed', first[2], batch) end
+  for list, tickets in pairs(lists) do push(list, user, paused, tickets) end
+  return #members
 end
 
 -- Bookkeeping never stops a job: a key of the ledger that is of another type is passed over.

@@ -9,4 +9,5 @@ if b[1] ~= ARGV[2] then return {-1, tonumber(b[1])} end
 if b[2] == '1' then return {1} end
 call('HSET', key, 'sealed', '1', 'total', ARGV[2])
 finish_if_done(ARGV[1], now_ms())
+hold_aside(ARGV[1], now_ms())
 return {1}

@@ -6,7 +6,9 @@
 --       and k events
 --   op  C completed, F failed, B failed, and so would any job that asks for the same, X cancelled
 --       (terminal); R back to the queue after the delay, with the new ticket; S the same, but into
---       the standard lane; N noted: stays with the worker, with the new ticket, and is no longer sent
+--       the standard lane; N noted: stays with the worker, with the new ticket, and is no longer sent;
+--       A as R, set aside, if its batch's budget can have no room for a call of so much as the delay
+--       says, in millionths of USD
 --   figures  cost i64 (millionths of USD), in_tokens u32, out_tokens u32, bytes u32, images u16,
 --       unknown u8, retries u8, calls u8, big-endian, then nothing, or the id of the call that cost
 --       it (8 bytes) and what the ledger says of it beside (see prelude.lua), or nothing; '' for none
@@ -67,8 +69,8 @@ local function admit(batch, jobs)
     end
   end
   if n == 0 then return ours end
-  local b = call('HMGET', P .. 'b:' .. batch, 'run', 'reserved', 'user')
-  ours.n, ours.kept, ours.user = n, b[1], b[3]
+  local b = call('HMGET', P .. 'b:' .. batch, 'run', 'reserved', 'user', 'budget')
+  ours.n, ours.kept, ours.user, ours.budget = n, b[1], b[3], b[4]
   if (b[2] or '0') ~= '0' then release(batch, ours, gone) end
   local ended, seen = over(batch, ours.kept, ours.index, ours.run), {}
   for k, index in ipairs(ours.index) do
@@ -135,10 +137,21 @@ local function late_figures(batch, figures)
   return money .. string.rep('\0', 6) .. sub(figures, 23, 25)
 end
 
+-- Those of the jobs that wait for a larger budget, and no others, are named as such.
+local function name_aside(batch, ours, aside)
+  local key, open = P .. 'mf:' .. batch, {}
+  for k, index in ipairs(ours.index) do
+    if not ours.over[k] then open[#open + 1] = index end
+  end
+  if #open > 0 then call('HDEL', key, unpack(open)) end
+  if #aside > 0 then call('HSET', key, unpack(aside)) end
+  hold_aside(batch, now)
+end
+
 local function group(batch, jobs)
   local ours = admit(batch, jobs)
   if old[3] then give_up_leads(ours) end
-  local uses, events, notes, ready, due, late = {}, {}, {}, {}, {}, {}
+  local uses, events, notes, ready, due, late, aside = {}, {}, {}, {}, {}, {}, {}
   local indexes, to, ended, count, n_events = {}, {}, 0, {0, 0, 0}, 0
   for k = 1, ours.n do
     local p = ours.at[k]
@@ -175,7 +188,12 @@ local function group(batch, jobs)
         if op == 'N' then
           notes[#notes + 1] = argv[p + FIELD]
           notes[#notes + 1] = 'c' .. ticket .. list
-        elseif ms > 0 then
+        elseif op == 'A' and ms > (most_left(batch) or math.huge) then
+          due[#due + 1] = int(ASIDE)
+          late[#late + 1] = ticket .. list
+          aside[#aside + 1] = ours.index[k]
+          aside[#aside + 1] = int(ms)
+        elseif ms > 0 and op ~= 'A' then
           due[#due + 1] = int(now + ms)
           late[#late + 1] = ticket .. list
         else
@@ -202,6 +220,7 @@ local function group(batch, jobs)
     live = live + ended
     if call('HINCRBY', name, 'open', -ended) == 0 then finish_if_done(batch, now) end
   end
+  if ours.budget then name_aside(batch, ours, aside) end
 end
 
 local at = 4

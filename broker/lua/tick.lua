@@ -117,7 +117,7 @@ local function try_held()
   for _, batch in ipairs(call('ZRANGEBYSCORE', P .. 'held', 0, now, 'LIMIT', 0, 8)) do
     call('ZREM', P .. 'held', batch)
     local b = call('HMGET', P .. 'b:' .. batch, 'paused', 'user')
-    if b[1] == 'account' or b[1] == 'fsck' then hold(batch, b[2], nil) end
+    if b[1] == 'account' or b[1] == 'fsck' then hold(batch, b[2], nil); hold_aside(batch, now) end
   end
 end
 

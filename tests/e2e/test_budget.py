@@ -76,6 +76,57 @@ def a_retry_raises_it():
         assert len(f.requests()) == 20
 
 
+def mixed(f, *sizes):
+    name = f.path("mixed.jsonl")
+    with open(name, "w") as out:
+        for i, size in enumerate(sizes):
+            out.write(json.dumps({"prompt": "picture %d" % i, "image_size": size}) + "\n")
+    return name, "--model", "gemini-3.1-flash-image"  # 512: $0.0927 at worst; 4K: $0.3054
+
+
+def dear_jobs_stop_no_others():
+    """What can never fit is set aside; when nothing else is left the batch waits for more."""
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        f.redis()
+        f.genfarm("submit", *mixed(f, "4K", "4K", "512", "4K", "512"), "--budget", "0.30",
+                  "--batch", "b")
+        for _ in range(2):
+            f.worker("--concurrency", "1", "--sink", "dir:" + f.path("out"))
+        farm.until(lambda: state(f, "b")["state"] == "paused")
+        s = state(f, "b")
+        assert s["completed"] == s["calls"] == len(f.requests()) == 2 and s["reserved_usd"] == 0, s
+        assert s["waits_for"]["code"] == "budget", s
+        assert f.cli("HLEN", "genfarm:{default}:ready") == "0"  # nobody claims in vain
+        f.genfarm("fsck")
+        f.genfarm("resume", "b")  # not raised: they are held against it again
+        farm.until(lambda: state(f, "b")["state"] == "paused")
+        assert len(f.requests()) == 2
+        f.genfarm("retry", "b", "--budget", "0.45")  # for one of them
+        farm.until(lambda: state(f, "b")["state"] == "paused")
+        s = state(f, "b")
+        assert s["completed"] == len(f.requests()) == 3 and s["cost_usd"] <= 0.45, s
+        f.genfarm("retry", "b", "--budget", "5")
+        out = f.genfarm("watch", "b", "--json").stdout
+        events = [json.loads(line) for line in out.splitlines()]
+        ends = farm.check_events(events, 5)
+        assert all(e["event"] == "completed" and e["attempts"] == 1 for e in ends)
+        assert [e["event"] for e in events].count("blocked") == 3, events
+        assert len(f.requests()) == 5
+        f.genfarm("fsck")
+
+
+def dear_jobs_of_a_run():
+    with Farm() as f:
+        f.emulator("--latency", "5ms")
+        r = f.genfarm("run", *mixed(f, "4K", "512", "512"), "-o", f.path("out"), "--budget", "0.30",
+                      "--concurrency", "1", status=4)
+        assert "2 completed" in r.stderr and "--budget N" in r.stderr, r.stderr
+        assert len(f.requests()) == 2
+        f.genfarm("run", "--resume", f.batch(), "--budget", "5")
+        assert len(f.requests()) == 3
+
+
 def answers_of_two_images():
     """Nobody asked for the second one; it was reserved for all the same."""
     with Farm() as f:
@@ -161,5 +212,6 @@ def bad_budgets():
 
 
 if __name__ == "__main__":
-    sys.exit(farm.main([eight_workers, run_stops_and_goes_on, a_retry_raises_it, answers_of_two_images,
+    sys.exit(farm.main([eight_workers, run_stops_and_goes_on, a_retry_raises_it,
+                        dear_jobs_stop_no_others, dear_jobs_of_a_run, answers_of_two_images,
                         unknown_stays_spent, lost_workers_money_is_spent, usage, bad_budgets]))

@@ -336,6 +336,12 @@ struct marks farm_settle(struct farm *f, struct hand *h, enum queue_op op, size_
     return settle(f, h, op, 0, n, jobs);
 }
 
+struct marks farm_set_aside(struct farm *f, struct hand *h, int64_t worst, size_t n,
+                            const struct held *jobs)
+{
+    return settle(f, h, QUEUE_ASIDE, worst, n, jobs);
+}
+
 struct marks farm_requeue(struct farm *f, struct hand *h, int64_t delay_ms, size_t n,
                           const struct held *jobs)
 {

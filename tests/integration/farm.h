@@ -90,6 +90,8 @@ struct marks farm_settle(struct farm *f, struct hand *h, enum queue_op op, size_
                          const struct held *jobs);
 struct marks farm_settle_as(struct farm *f, struct hand *h, uint64_t number, size_t n,
                             const struct queue_settle *s);
+struct marks farm_set_aside(struct farm *f, struct hand *h, int64_t worst, size_t n,
+                            const struct held *jobs);
 struct marks farm_requeue(struct farm *f, struct hand *h, int64_t delay_ms, size_t n,
                           const struct held *jobs);
 struct renewal {

@@ -333,6 +333,158 @@ static void a_pause_outlives_a_budget(void **state)
     free(c), free(none);
 }
 
+static int64_t raise_budget(struct farm *f, int64_t micro)
+{
+    struct told t = {0};
+    farm_wait(f, queue_budget(f->queue, SPAN("b"), micro, told_value, &t), &t);
+    assert_int_equal(t.err, OK);
+    return t.value;
+}
+
+// n jobs of which a call may cost 5, with a budget of 100.
+static struct claims *dear(struct farm *f, struct hand *h, uint32_t n)
+{
+    farm_submit(f, "b", "ann", NULL, n);
+    redis_server_do(f->server, "HSET " FARM_PREFIX "b:b budget 100 cheapest 5");
+    return claim_ok(f, h, n, n);
+}
+
+static bool waits_for_money(struct farm *f)
+{
+    audit(f->server);
+    return farm_status(f, "b").b.paused;
+}
+
+static void set_aside(struct farm *f, struct hand *h, size_t n, const struct held *jobs)
+{
+    assert_int_equal(strspn(farm_sent_as(f, h, ++h->mark, n, jobs, 200).text, "B"), n);
+    assert_int_equal(strspn(farm_set_aside(f, h, 200, n, jobs).text, "1"), n);
+}
+
+// Jobs that never fit their batch's budget wait for a larger one, and the others go on.
+static void the_others_go_on(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    struct claims *c = dear(f, &h, 6);
+    set_aside(f, &h, 3, c->jobs);
+    assert_false(waits_for_money(f));
+    struct claims *none = claim_ok(f, &h, 6, 0);
+    assert_string_equal(farm_sent_as(f, &h, ++h.mark, 3, c->jobs + 3, 30).text, "111");
+    farm_settle(f, &h, QUEUE_COMPLETED, 2, c->jobs + 3);
+    assert_false(waits_for_money(f));
+    farm_settle(f, &h, QUEUE_COMPLETED, 1, c->jobs + 5);
+    assert_true(waits_for_money(f));
+    assert_int_equal(raise_budget(f, 10000000), 3);
+    assert_false(waits_for_money(f));
+    struct claims *d = claim_ok(f, &h, 6, 3);
+    assert_string_equal(farm_sent_as(f, &h, ++h.mark, 3, d->jobs, 200).text, "111");
+    farm_settle(f, &h, QUEUE_COMPLETED, 3, d->jobs);
+    assert_int_equal(farm_status(f, "b").b.completed, 6);
+    assert_int_equal(redis_server_number(f->server, "EXISTS " FARM_PREFIX "mf:b"), 0);
+    audit(f->server);
+    free(c), free(d), free(none);
+}
+
+// Whatever ends the last one that fits, and whatever becomes of those that do not.
+static void nothing_else_is_open(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    const uint32_t one[] = {0}, last[] = {3};
+    struct claims *c = dear(f, &h, 4);
+    set_aside(f, &h, 3, c->jobs);
+    farm_cancel(f, "b", 1, one); // one that was set aside: two are left, and the last
+    assert_false(waits_for_money(f));
+    farm_cancel(f, "b", 1, last);
+    assert_true(waits_for_money(f));
+    assert_int_equal(farm_pause(f, "b", false).err, OK);
+    struct claims *d = claim_ok(f, &h, 4, 2);
+    set_aside(f, &h, 1, d->jobs);
+    assert_false(waits_for_money(f));
+    set_aside(f, &h, 1, d->jobs + 1);
+    assert_true(waits_for_money(f));
+    assert_int_equal(cancel_all(f, "b"), 2);
+    assert_true(farm_status(f, "b").b.done_ms > 0);
+    assert_int_equal(redis_server_number(f->server, "EXISTS " FARM_PREFIX "mf:b"), 0);
+    audit(f->server);
+    free(c), free(d);
+}
+
+static void the_last_one_is_lost(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    struct claims *c = dear(f, &h, 2);
+    set_aside(f, &h, 1, c->jobs);
+    assert_string_equal(farm_sent_to_fail(f, &h, 1, c->jobs + 1).text, "1");
+    farm_expire(f, &h);
+    farm_tick_all(f);
+    assert_int_equal(farm_status(f, "b").b.failed, 1);
+    assert_true(waits_for_money(f));
+    free(c);
+}
+
+// What was said of a job in a run before says nothing of the next.
+static void an_old_run_does_not_name_it(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1"), late = farm_hand(f, "w2");
+    const uint32_t one[] = {0};
+    struct claims *c = dear(f, &late, 1);
+    farm_cancel(f, "b", 1, one);
+    assert_int_equal(farm_retry(f, "b", 2, 1, one).value, 1);
+    struct claims *d = claim_ok(f, &h, 1, 1);
+    set_aside(f, &h, 1, d->jobs);
+    assert_true(waits_for_money(f));
+    assert_string_equal(farm_settle(f, &late, QUEUE_COMPLETED, 1, c->jobs).text, "d");
+    assert_int_equal(redis_server_number(f->server, "HLEN " FARM_PREFIX "mf:b"), 1);
+    free(c), free(d);
+}
+
+static void not_before_all_is_there(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    struct claims *c = dear(f, &h, 2);
+    redis_server_do(f->server, "HSET " FARM_PREFIX "b:b sealed 0");
+    set_aside(f, &h, 2, c->jobs);
+    assert_false(waits_for_money(f));
+    assert_int_equal(farm_seal(f, "b", 2).err, OK);
+    assert_true(waits_for_money(f));
+    free(c);
+}
+
+// The budget is raised between the refusal and what the worker says of it.
+static void it_fits_by_now(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    struct claims *c = dear(f, &h, 2);
+    assert_string_equal(farm_sent_as(f, &h, ++h.mark, 2, c->jobs, 200).text, "BB");
+    assert_int_equal(raise_budget(f, 1000), 0);
+    assert_string_equal(farm_set_aside(f, &h, 200, 2, c->jobs).text, "11");
+    assert_int_equal(farm_work_off(f, &h), 2);
+    audit(f->server);
+    free(c);
+}
+
+static void some_at_a_time(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    struct claims *c = dear(f, &h, 600);
+    set_aside(f, &h, 600, c->jobs);
+    assert_true(waits_for_money(f));
+    assert_int_equal(raise_budget(f, 1000), 500);
+    assert_int_equal(raise_budget(f, 1000), 100);
+    assert_int_equal(raise_budget(f, 1000), 0);
+    assert_false(waits_for_money(f));
+    assert_int_equal(farm_work_off(f, &h), 600);
+    audit(f->server);
+    free(c);
+}
+
 static void a_paused_batch_can_be_cancelled(void **state)
 {
     struct farm *f = *state;
@@ -374,6 +526,27 @@ static void held_for_an_account(struct farm *f)
                    SPAN("usd/month"), INT64_C(1) << 50, buf_span(&event), told_value, &t);
     assert_int_equal(farm_wait(f, e, &t).value, 1);
     buf_free(&event);
+}
+
+// One is refused by a quota; it goes, and those that wait for money are left.
+static void a_quota_and_a_budget(void **state)
+{
+    struct farm *f = *state;
+    struct hand h = farm_hand(f, "w1");
+    const uint32_t last[] = {1};
+    struct claims *c = dear(f, &h, 2);
+    set_aside(f, &h, 1, c->jobs);
+    held_for_an_account(f);
+    farm_requeue(f, &h, 0, 1, c->jobs + 1);
+    assert_true(waits_for_money(f));
+    farm_cancel(f, "b", 1, last);
+    redis_server_do(f->server, "ZADD " FARM_PREFIX "held 1 b");
+    farm_tick_all(f);
+    assert_true(waits_for_money(f));
+    assert_int_equal(raise_budget(f, 1000), 1);
+    assert_int_equal(farm_work_off(f, &h), 1);
+    audit(f->server);
+    free(c);
 }
 
 // What has no room is tried again when its time has come, unless somebody paused it meanwhile.
@@ -597,8 +770,16 @@ int main(void)
         T(a_run_above_another_is_cancelled_in_its_own),
         T(a_paused_batch_is_not_claimed),
         T(a_pause_outlives_a_budget),
+        T(the_others_go_on),
+        T(nothing_else_is_open),
+        T(the_last_one_is_lost),
+        T(an_old_run_does_not_name_it),
+        T(not_before_all_is_there),
+        T(it_fits_by_now),
+        T(some_at_a_time),
         T(a_paused_batch_can_be_cancelled),
         T(the_whole_queue_is_paused),
+        T(a_quota_and_a_budget),
         T(a_batch_that_is_held_is_tried_again),
         T(batches_are_listed),
         T(states_are_told),
