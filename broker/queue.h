@@ -139,8 +139,7 @@ struct queue_mark { // of a call that is about to be sent
     struct queue_field field;
     int64_t worst;       // what it may cost, millionths of USD; below 0: not known
     struct span project; // whose keys it is made with; empty: the worker's only one
-    bool
-        fail_unknown; // the job fails, and is not done again, when the worker is lost meanwhile
+    bool fail_unknown;   // it fails when the worker is lost meanwhile, and is not done again
 };
 // marks: n characters, see the scripts. Valid when OK.
 typedef void queue_marks_done(void *ctx, enum err e, struct span marks);
