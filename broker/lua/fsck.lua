@@ -189,7 +189,8 @@ local KEYS_LIKE = {
   ['w:'] = worker_key, ['rv:'] = reserved_key,
   ['dd:'] = request_key, ['dl:'] = leads_key, ['dw:'] = followers_key,
   ['a:'] = held('a:'), ['x:'] = held('x:'), ['r:'] = list_key, ['ur:'] = user_ring,
-  ['b:'] = batch_key, ['d:'] = of_batch('d:'), ['mf:'] = of_batch('mf:'), ['bo:'] = operation, ['lg:'] = ledger_key,
+  ['b:'] = batch_key, ['d:'] = of_batch('d:'), ['mf:'] = of_batch('mf:'),
+  ['bo:'] = operation, ['lg:'] = ledger_key,
 }
 for _, kind in ipairs(KEYS_OF_BATCH) do
   KEYS_LIKE[kind] = KEYS_LIKE[kind] or of_batch(kind)

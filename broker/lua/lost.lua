@@ -25,7 +25,11 @@ local function fail(batch, jobs)
   emit(batch, events)
   call('HINCRBY', P .. 'b:' .. batch, 'failed', #jobs)
   live_out(#jobs)
-  if call('HINCRBY', P .. 'b:' .. batch, 'open', -#jobs) == 0 then finish_if_done(batch, now) else hold_aside(batch, now) end
+  if call('HINCRBY', P .. 'b:' .. batch, 'open', -#jobs) == 0 then
+    finish_if_done(batch, now)
+  else
+    hold_aside(batch, now)
+  end
 end
 
 -- What the ledger says of a call whose worker is lost; nothing where that kept none.

@@ -8,8 +8,9 @@
 --       project whose keys the call is made with, '' where the worker has but one, and the state it
 --       has then, 's' or 'f', see prelude
 -- Returns {1, marks}: marks has a character a job, '1' marked, 'b' the batch's budget has no room
--- for it, now or for any: not marked; 'B' none ever, but for others: it is to be set aside; 'u' the batch has a budget, and what the call may cost is not
--- known: not marked; '0' no longer ours; {-1} the lease is lost.
+-- for it, now or for any: not marked; 'B' none ever, but for others: it is to be set aside; 'u' the
+-- batch has a budget, and what the call may cost is not known: not marked; '0' no longer ours;
+-- {-1} the lease is lost.
 local inc, number, now = ARGV[1], tonumber(ARGV[2]), now_ms()
 if not alive(inc, now) then return {-1} end
 local me, key = P .. 'w:' .. inc, P .. 'a:' .. inc
